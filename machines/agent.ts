@@ -1,0 +1,425 @@
+/**
+ * The agent: one mailbox, one ask in hand, one conversation that others keep.
+ *
+ * The chart owns control and nothing else. Its context is small, bounded JSON; prompts, messages and errors live beside
+ * it and are reached by the named actions, which a driver provides and which only enqueue in memory. What takes time is
+ * invoked: `callModel`, `runTools`, `compress`, `wait`, `chooseBackend`.
+ *
+ * A1  An ask in hand ends by exactly one of 'resolve the ask', 'reject the ask', 'reject everything'.
+ * A2  There is no time, no chance and no I/O in the chart: deadlines arrive as `expire`, back-off is `wait`.
+ * A3  `attempt` counts the model calls of an ask; an outcome of another ask or attempt is stale and changes nothing.
+ * A4  The only eventless transition is the one in `idle` that takes queued mail.
+ */
+import { assign, setup } from 'xstate';
+import type { ErrorClass } from '../src/core/errors.ts';
+import { contract } from './contract.ts';
+
+/** Bounds of one agent. */
+export interface AgentLimits {
+  /** Model calls that one ask may take when every call wants tools. */
+  readonly maxSteps: number;
+  /** Repeats of a failed call on the same backend. */
+  readonly maxRetries: number;
+  /** Asks that may wait behind the one in hand. */
+  readonly mailboxLimit: number;
+  /** Tokens from which the conversation is compressed before it is sent; null = never. */
+  readonly compressAtTokens: number | null;
+}
+
+export interface AgentContext {
+  readonly name: string;
+  /** The backend in use. */
+  readonly backend: string;
+  readonly limits: AgentLimits;
+  /** Ids of the asks that wait, oldest first. */
+  readonly mailbox: readonly string[];
+  /** Id of the ask in hand. */
+  readonly askId: string | null;
+  /** Model calls that succeeded for the ask in hand, plus the one in flight. */
+  readonly step: number;
+  /** Model calls made for the ask in hand: the fence against late outcomes. */
+  readonly attempt: number;
+  /** Repeats of this step on this backend. */
+  readonly retries: number;
+  /** What `wait` waits for, decided when the call failed. */
+  readonly retryInMs: number;
+  /** Whether the ask in hand was compressed because a server said that it is too long. */
+  readonly overflowed: boolean;
+  /** Ids of the tool calls that wait for a decision. */
+  readonly approvals: readonly string[];
+  /** Messages in the conversation. */
+  readonly messages: number;
+  /** Tokens that the conversation takes when it is sent, as far as known. */
+  readonly tokens: number;
+  /** USD spent, as far as known. */
+  readonly costUsd: number;
+}
+
+export interface AgentInput {
+  readonly name: string;
+  readonly backend: string;
+  readonly limits: AgentLimits;
+  readonly messages: number;
+  readonly tokens: number;
+}
+
+/** What every actor of the agent is told; the driver finds everything else by it. */
+export interface WorkInput {
+  readonly name: string;
+  readonly askId: string | null;
+  readonly step: number;
+  readonly attempt: number;
+  readonly backend: string;
+  /** Messages in the conversation. */
+  readonly length: number;
+}
+
+export interface WaitInput extends WorkInput {
+  readonly ms: number;
+}
+
+/** Which call an outcome belongs to. */
+interface Fence {
+  readonly askId: string | null;
+  readonly attempt: number;
+}
+
+/** Size and price after a step. */
+interface Measured {
+  readonly messages: number;
+  readonly tokens: number;
+  readonly costUsd: number;
+}
+
+/** How one model call ended. It never carries content: the driver keeps that, fenced by ask and attempt. */
+export type CallOutcome =
+  | (Fence & Measured & { readonly kind: 'text' })
+  | (Fence & Measured & { readonly kind: 'tool-calls'; readonly approvals: readonly string[] })
+  | (Fence & {
+      readonly kind: 'failed';
+      readonly class: ErrorClass;
+      /** Milliseconds after which the same backend may be tried again; null = not at all. */
+      readonly retryInMs: number | null;
+    });
+
+/** The tools of a step have run; their results wait to be appended. */
+export type ToolsOutcome = Fence & Pick<Measured, 'messages' | 'tokens'>;
+
+export type CompressOutcome = Pick<Measured, 'tokens'>;
+
+/** Where a failed ask goes on: another backend, compressed first if its window is smaller, or nowhere. */
+export type BackendChoice =
+  | { readonly kind: 'use'; readonly backend: string; readonly compressFirst: boolean }
+  | { readonly kind: 'give-up' };
+
+export type AgentEvent =
+  /** A new ask. `tokens` = what the conversation takes with it, as far as known. */
+  | { readonly type: 'ask'; readonly askId: string; readonly tokens: number }
+  | { readonly type: 'cancel'; readonly askId: string }
+  /** The deadline of an ask has passed. */
+  | { readonly type: 'expire'; readonly askId: string }
+  /** A tool call was decided on; the decision itself is kept by the driver. */
+  | { readonly type: 'approve'; readonly callId: string }
+  | { readonly type: 'compress' }
+  | { readonly type: 'kill' };
+
+/** The outcome that an invoked actor's done event brings. */
+type DoneEvent = { readonly output: CallOutcome | ToolsOutcome | CompressOutcome | BackendChoice };
+
+const agentSetup = setup({
+  types: {
+    context: {} as AgentContext,
+    events: {} as AgentEvent,
+    input: {} as AgentInput,
+    tags: {} as 'busy',
+  },
+  actors: {
+    callModel: contract<CallOutcome, WorkInput>('callModel'),
+    runTools: contract<ToolsOutcome, WorkInput>('runTools'),
+    compress: contract<CompressOutcome, WorkInput>('compress'),
+    wait: contract<void, WaitInput>('wait'),
+    chooseBackend: contract<BackendChoice, WorkInput>('chooseBackend'),
+  },
+  guards: {
+    'has mail and grew too much': ({ context }) => context.mailbox.length > 0 && isOver(context, context.tokens),
+    'has mail': ({ context }) => context.mailbox.length > 0,
+    'has room': ({ context }) => context.mailbox.length < context.limits.mailboxLimit,
+    'has an ask in hand': ({ context }) => context.askId !== null,
+    'is the ask in hand': ({ context, event }) => 'askId' in event && event.askId === context.askId,
+    'is queued': ({ context, event }) => 'askId' in event && context.mailbox.includes(event.askId),
+    'grew too much': ({ context, event }) => isOver(context, tokensOf(event) ?? context.tokens),
+    'is stale': ({ context, event }) => {
+      const { askId, attempt } = outputOf<Fence>(event);
+      return askId !== context.askId || attempt !== context.attempt;
+    },
+    'is a text': ({ event }) => outputOf<CallOutcome>(event).kind === 'text',
+    'is out of steps': ({ context, event }) =>
+      outputOf<CallOutcome>(event).kind === 'tool-calls' && context.step >= context.limits.maxSteps,
+    'wants an approval': ({ event }) => {
+      const outcome = outputOf<CallOutcome>(event);
+      return outcome.kind === 'tool-calls' && outcome.approvals.length > 0;
+    },
+    'wants tools': ({ event }) => outputOf<CallOutcome>(event).kind === 'tool-calls',
+    'is too long for the model': ({ context, event }) => {
+      const outcome = outputOf<CallOutcome>(event);
+      return outcome.kind === 'failed' && outcome.class === 'context-overflow' && !context.overflowed;
+    },
+    'may be retried': ({ context, event }) => {
+      const outcome = outputOf<CallOutcome>(event);
+      return outcome.kind === 'failed' && outcome.retryInMs !== null && context.retries < context.limits.maxRetries;
+    },
+    'is the last approval': ({ context, event }) =>
+      event.type === 'approve' && context.approvals.length === 1 && context.approvals[0] === event.callId,
+    'must be compressed first': ({ event }) => {
+      const choice = outputOf<BackendChoice>(event);
+      return choice.kind === 'use' && choice.compressFirst;
+    },
+    'has a backend': ({ event }) => outputOf<BackendChoice>(event).kind === 'use',
+  },
+  actions: {
+    // What the chart itself remembers.
+    'take the ask': assign(({ event }) => inHand('askId' in event ? event.askId : null)),
+    'take the next ask': assign(({ context }) => ({
+      ...inHand(context.mailbox[0] ?? null),
+      mailbox: context.mailbox.slice(1),
+    })),
+    'enqueue the ask': assign({
+      mailbox: ({ context, event }) => ('askId' in event ? [...context.mailbox, event.askId] : context.mailbox),
+    }),
+    'take the ask out of the mailbox': assign({
+      mailbox: ({ context, event }) => context.mailbox.filter((askId) => !('askId' in event) || askId !== event.askId),
+    }),
+    'count the call': assign({ attempt: ({ context }) => context.attempt + 1 }),
+    'count the retry': assign({
+      retries: ({ context }) => context.retries + 1,
+      retryInMs: ({ event }) => {
+        const outcome = outputOf<CallOutcome>(event);
+        return outcome.kind === 'failed' ? (outcome.retryInMs ?? 0) : 0;
+      },
+    }),
+    'measure the step': assign(({ context, event }) => {
+      const { messages, tokens, costUsd } = outputOf<Partial<Measured>>(event);
+      return {
+        messages: messages ?? context.messages,
+        tokens: tokens ?? context.tokens,
+        costUsd: costUsd ?? context.costUsd,
+      };
+    }),
+    'go to the next step': assign({ step: ({ context }) => context.step + 1, retries: 0, approvals: [] }),
+    'note the approvals': assign({
+      approvals: ({ event }) => {
+        const outcome = outputOf<CallOutcome>(event);
+        return outcome.kind === 'tool-calls' ? outcome.approvals : [];
+      },
+    }),
+    'note the decision': assign({
+      approvals: ({ context, event }) =>
+        context.approvals.filter((callId) => event.type !== 'approve' || callId !== event.callId),
+    }),
+    'note the overflow': assign({ overflowed: true }),
+    'switch the backend': assign(({ context, event }) => {
+      const choice = outputOf<BackendChoice>(event);
+      return { backend: choice.kind === 'use' ? choice.backend : context.backend, retries: 0 };
+    }),
+    'forget the ask': assign(inHand(null)),
+    'forget everything': assign({ ...inHand(null), mailbox: [] }),
+    // What a driver does: each only enqueues in memory, none throws. Without a driver they are data for `transition()`.
+    'append the step': provided,
+    'append the interrupted step': provided,
+    'ask for approval': provided,
+    'resolve the ask': provided,
+    'reject the ask': provided,
+    'reject the queued ask': provided,
+    'refuse the ask': provided,
+    'reject everything': provided,
+  },
+});
+
+export const agentMachine = agentSetup.createMachine({
+  id: 'agent-v1',
+  description: 'One agent: takes asks in order, calls its model, runs its tools, replies.',
+  context: ({ input }) => ({ ...input, ...inHand(null), mailbox: [], costUsd: 0 }),
+  initial: 'idle',
+  on: {
+    kill: { target: '.dead', actions: ['append the interrupted step', 'reject everything', 'forget everything'] },
+    ask: [{ guard: 'has room', actions: 'enqueue the ask' }, { actions: 'refuse the ask' }],
+    cancel: [
+      {
+        guard: 'is the ask in hand',
+        target: '.idle',
+        actions: ['append the interrupted step', 'reject the ask', 'forget the ask'],
+      },
+      { guard: 'is queued', actions: ['take the ask out of the mailbox', 'reject the queued ask'] },
+    ],
+    expire: [
+      {
+        guard: 'is the ask in hand',
+        target: '.idle',
+        actions: ['append the interrupted step', 'reject the ask', 'forget the ask'],
+      },
+      { guard: 'is queued', actions: ['take the ask out of the mailbox', 'reject the queued ask'] },
+    ],
+  },
+  states: {
+    idle: {
+      description: 'Nothing in hand. Takes queued mail by itself.',
+      always: [
+        { guard: 'has mail and grew too much', target: 'compressing', actions: 'take the next ask' },
+        { guard: 'has mail', target: 'awaiting', actions: 'take the next ask' },
+      ],
+      on: {
+        ask: [
+          { guard: 'grew too much', target: 'compressing', actions: 'take the ask' },
+          { target: 'awaiting', actions: 'take the ask' },
+        ],
+        compress: { target: 'compressing' },
+      },
+    },
+    awaiting: {
+      description: 'A model call is due, in flight or failed.',
+      tags: 'busy',
+      initial: 'calling',
+      states: {
+        calling: {
+          description: 'The model call is in flight.',
+          entry: 'count the call',
+          invoke: {
+            id: 'callModel',
+            src: 'callModel',
+            input: ({ context }) => work(context),
+            onDone: [
+              { guard: 'is stale' },
+              {
+                guard: 'is a text',
+                target: '#agent-v1.idle',
+                actions: ['append the step', 'measure the step', 'resolve the ask', 'forget the ask'],
+              },
+              {
+                guard: 'is out of steps',
+                target: '#agent-v1.idle',
+                actions: ['measure the step', 'reject the ask', 'forget the ask'],
+              },
+              {
+                guard: 'wants an approval',
+                target: '#agent-v1.tool-loop.approving',
+                actions: ['measure the step', 'note the approvals', 'ask for approval'],
+              },
+              { guard: 'wants tools', target: '#agent-v1.tool-loop.running', actions: 'measure the step' },
+              {
+                guard: 'is too long for the model',
+                target: '#agent-v1.compressing',
+                actions: 'note the overflow',
+              },
+              { guard: 'may be retried', target: 'backing-off', actions: 'count the retry' },
+              { target: 'failing' },
+            ],
+            onError: { target: '#agent-v1.idle', actions: ['reject the ask', 'forget the ask'] },
+          },
+        },
+        'backing-off': {
+          description: 'Waits before the same call is made again.',
+          invoke: {
+            id: 'wait',
+            src: 'wait',
+            input: ({ context }) => ({ ...work(context), ms: context.retryInMs }),
+            onDone: { target: 'calling' },
+            onError: { target: '#agent-v1.idle', actions: ['reject the ask', 'forget the ask'] },
+          },
+        },
+        failing: {
+          description: 'Asks the supervisor for another backend.',
+          invoke: {
+            id: 'chooseBackend',
+            src: 'chooseBackend',
+            input: ({ context }) => work(context),
+            onDone: [
+              { guard: 'must be compressed first', target: '#agent-v1.compressing', actions: 'switch the backend' },
+              { guard: 'has a backend', target: 'calling', actions: 'switch the backend' },
+              { target: '#agent-v1.idle', actions: ['reject the ask', 'forget the ask'] },
+            ],
+            onError: { target: '#agent-v1.idle', actions: ['reject the ask', 'forget the ask'] },
+          },
+        },
+      },
+    },
+    'tool-loop': {
+      description: 'The model wants tools.',
+      tags: 'busy',
+      initial: 'running',
+      states: {
+        approving: {
+          description: 'Somebody must decide on a tool call first.',
+          on: {
+            approve: [
+              { guard: 'is the last approval', target: 'running', actions: 'note the decision' },
+              { actions: 'note the decision' },
+            ],
+          },
+        },
+        running: {
+          description: 'The tools run.',
+          invoke: {
+            id: 'runTools',
+            src: 'runTools',
+            input: ({ context }) => work(context),
+            onDone: [
+              { guard: 'is stale' },
+              {
+                guard: 'grew too much',
+                target: '#agent-v1.compressing',
+                actions: ['append the step', 'measure the step', 'go to the next step'],
+              },
+              {
+                target: '#agent-v1.awaiting',
+                actions: ['append the step', 'measure the step', 'go to the next step'],
+              },
+            ],
+            onError: {
+              target: '#agent-v1.idle',
+              actions: ['append the interrupted step', 'reject the ask', 'forget the ask'],
+            },
+          },
+        },
+      },
+    },
+    compressing: {
+      description: 'What will be sent is made smaller; the log stays whole.',
+      tags: 'busy',
+      invoke: {
+        id: 'compress',
+        src: 'compress',
+        input: ({ context }) => work(context),
+        onDone: [
+          { guard: 'has an ask in hand', target: 'awaiting', actions: 'measure the step' },
+          { target: 'idle', actions: 'measure the step' },
+        ],
+        onError: [{ guard: 'has an ask in hand', target: 'awaiting' }, { target: 'idle' }],
+      },
+    },
+    dead: { description: 'Killed. Takes nothing, answers nothing.', type: 'final' },
+  },
+});
+
+/** The fields that belong to the ask in hand, as they are when it is taken. */
+function inHand(askId: string | null) {
+  return { askId, step: 1, attempt: 0, retries: 0, retryInMs: 0, overflowed: false, approvals: [] };
+}
+
+function work({ name, askId, step, attempt, backend, messages }: AgentContext): WorkInput {
+  return { name, askId, step, attempt, backend, length: messages };
+}
+
+function isOver({ limits }: AgentContext, tokens: number): boolean {
+  return limits.compressAtTokens !== null && tokens > limits.compressAtTokens;
+}
+
+/** The output of a done event. Guards and actions run on the transition that names them, so its type is known there. */
+function outputOf<Output>(event: unknown): Output {
+  return (event as DoneEvent).output as Output;
+}
+
+function tokensOf(event: AgentEvent): number | undefined {
+  return event.type === 'ask' ? event.tokens : outputOf<Partial<Measured> | undefined>(event)?.tokens;
+}
+
+function provided(): void {}
