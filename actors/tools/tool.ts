@@ -1,6 +1,6 @@
 /** Function tools: what a user writes, and what the model is told of it. */
 import { TroupeError } from '../../src/core/errors.ts';
-import type { Json, JsonObject, ToolDefinition } from '../../src/core/types.ts';
+import type { JsonObject, ToolDefinition } from '../../src/core/types.ts';
 
 /** The part of the Standard Schema interface (standardschema.dev) that tools use; zod ≥ 4.2 schemas have it. */
 export interface StandardSchema<Output = unknown> {
@@ -39,12 +39,9 @@ export interface ToolOptions<Arguments> {
   readonly description: string;
   /** A Standard Schema (zod) or a JSON Schema, of an object. Default: no arguments. */
   readonly parameters?: StandardSchema<Arguments> | JsonObject;
-  /** Does the work. What it returns is shown to the model as text; what it throws is shown as an error. */
-  readonly execute: (args: Arguments, context: ToolContext) => ToolOutput | Promise<ToolOutput>;
+  /** Does the work. The model sees a string as it is, other data as JSON, `undefined` as "done", a throw as an error. */
+  readonly execute: (args: Arguments, context: ToolContext) => unknown;
 }
-
-/** Text as it is, or data that is shown as JSON; nothing is shown as "done". */
-export type ToolOutput = string | Json | undefined | void;
 
 /** A checked tool, ready for any agent. */
 export interface Tool {
@@ -52,7 +49,7 @@ export interface Tool {
   /** Checks the arguments: the value for `run`, or what is wrong with them, in words for the model. */
   readonly check: (args: unknown) => Promise<{ readonly value: unknown } | { readonly problem: string }>;
   /** Runs with arguments that `check` let through. */
-  readonly run: (args: unknown, context: ToolContext) => Promise<ToolOutput>;
+  readonly run: (args: unknown, context: ToolContext) => Promise<unknown>;
 }
 
 /** Makes a tool. Throws `TROUPE_ERR_OPTION_INVALID` for a bad name or a schema that gives no JSON Schema. */
