@@ -33,6 +33,8 @@ export interface BackendInfo {
 }
 
 export interface ModelRequest {
+  /** Name of the agent that calls: a backend with sessions keeps one for each. */
+  readonly agent: string;
   readonly model: string;
   /** What was said so far. Read it only during the call. */
   readonly conversation: Conversation;

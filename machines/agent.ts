@@ -69,6 +69,7 @@ export interface WorkInput {
   readonly askId: string | null;
   readonly step: number;
   readonly attempt: number;
+  readonly retries: number;
   readonly backend: string;
   /** Messages in the conversation. */
   readonly length: number;
@@ -121,7 +122,7 @@ export type AgentEvent =
   /** A tool call was decided on; the decision itself is kept by the driver. */
   | { readonly type: 'approve'; readonly callId: string }
   | { readonly type: 'compress' }
-  | { readonly type: 'kill' };
+  | { readonly type: 'kill'; readonly reason: string };
 
 /** The outcome that an invoked actor's done event brings. */
 type DoneEvent = { readonly output: CallOutcome | ToolsOutcome | CompressOutcome | BackendChoice };
@@ -405,8 +406,8 @@ function inHand(askId: string | null) {
   return { askId, step: 1, attempt: 0, retries: 0, retryInMs: 0, overflowed: false, approvals: [] };
 }
 
-function work({ name, askId, step, attempt, backend, messages }: AgentContext): WorkInput {
-  return { name, askId, step, attempt, backend, length: messages };
+function work({ name, askId, step, attempt, retries, backend, messages }: AgentContext): WorkInput {
+  return { name, askId, step, attempt, retries, backend, length: messages };
 }
 
 function isOver({ limits }: AgentContext, tokens: number): boolean {

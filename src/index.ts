@@ -1,0 +1,50 @@
+/** troupe: an actor-model runtime for LLM agents. Everything public is named here. */
+export type { Backend, BackendInfo, ModelEvent, ModelRequest, ModelResponse } from '../actors/backend.ts';
+export { requestMessages } from '../actors/backend.ts';
+export { type OfflineOptions, offline } from '../actors/backends/offline.ts';
+export { type OpenAiOptions, openai } from '../actors/backends/openai.ts';
+export {
+  type Script,
+  type ScriptedBackend,
+  type ScriptedOptions,
+  type ScriptedStep,
+  scripted,
+} from '../actors/backends/scripted.ts';
+export { type StandardSchema, type Tool, type ToolContext, type ToolOptions, tool } from '../actors/tools/tool.ts';
+export { Conversation, type Group } from './core/conversation.ts';
+export {
+  type Attempt,
+  type ErrorClass,
+  type ErrorCode,
+  errorCodes,
+  isTroupeError,
+  TroupeError,
+} from './core/errors.ts';
+export type { Clock, Ids, Random } from './core/seams.ts';
+export type {
+  AssistantMessage,
+  FinishReason,
+  Json,
+  JsonObject,
+  Message,
+  ModelParameters,
+  SystemMessage,
+  ToolCall,
+  ToolDefinition,
+  ToolMessage,
+  Usage,
+  UserMessage,
+} from './core/types.ts';
+export type { Agent, AgentState } from './runtime/agent.ts';
+export type { AgentSpec, Timeouts } from './runtime/agent-spec.ts';
+export type { AskOptions } from './runtime/ask.ts';
+export type { Reply, StreamEvent } from './runtime/reply.ts';
+export type { ReplyStream } from './runtime/reply-stream.ts';
+export {
+  type AgentInfo,
+  createTroupe,
+  type DeadLetter,
+  type Troupe,
+  type TroupeEvents,
+  type TroupeOptions,
+} from './runtime/troupe.ts';

@@ -1,0 +1,51 @@
+/** What the runtime keeps of one agent beside its machine. */
+import type { ActorRefFrom } from 'xstate';
+import type { Backend } from '../../actors/backend.ts';
+import type { agentMachine } from '../../machines/agent.ts';
+import type { Conversation } from '../core/conversation.ts';
+import { TroupeError } from '../core/errors.ts';
+import type { Clock, Ids, Random } from '../core/seams.ts';
+import type { Usage } from '../core/types.ts';
+import type { ResolvedSpec } from './agent-spec.ts';
+import type { Ask } from './ask.ts';
+
+export type AgentActor = ActorRefFrom<typeof agentMachine>;
+
+export interface AgentRecord {
+  readonly name: string;
+  readonly spec: ResolvedSpec;
+  readonly conversation: Conversation;
+  readonly createdAt: number;
+  /** Asks that have not settled, by id. */
+  readonly asks: Map<string, Ask>;
+  /** Name of the backend as the spec gives it; the one in use is in the machine's context. */
+  readonly backend: string;
+  /** The model that the spec names; undefined = the backend's own. */
+  readonly model: string | undefined;
+  /** Sums over all settled and failed calls of this agent. */
+  usage: Usage;
+  costUsd: number | undefined;
+  readonly actor: AgentActor;
+}
+
+/** What the machine's actors and actions need of the troupe. */
+export interface Runtime {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly random: Random;
+  /** The record of a living agent. */
+  record(name: string): AgentRecord | undefined;
+  backend(name: string): Backend;
+  /** Called once when an agent is dead and its asks are rejected. */
+  bury(record: AgentRecord): void;
+}
+
+/** The ask that an actor works on. Throws when it is gone, which only a bug can cause. */
+export function workOf(runtime: Runtime, input: { readonly name: string; readonly askId: string | null }) {
+  const record = runtime.record(input.name);
+  const ask = input.askId === null ? undefined : record?.asks.get(input.askId);
+  if (record === undefined || ask === undefined) {
+    throw new TroupeError('TROUPE_ERR_AGENT_CRASHED', `Agent "${input.name}" has no ask "${input.askId}" to work on.`);
+  }
+  return { record, ask };
+}

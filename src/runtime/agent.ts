@@ -1,0 +1,80 @@
+/** An agent as its user sees it: ask it, stream it, look at it, kill it. */
+import type { Message, Usage } from '../core/types.ts';
+import type { AgentActor, AgentRecord } from './agent-record.ts';
+import type { Ask, AskOptions } from './ask.ts';
+import type { Reply } from './reply.ts';
+import { ReplyStream } from './reply-stream.ts';
+
+/** The machine's top-level states. */
+export type AgentState = 'idle' | 'awaiting' | 'tool-loop' | 'compressing' | 'dead';
+
+/** What an agent needs of its troupe. */
+export interface AgentHost {
+  /** Puts an ask into the agent's mailbox; it is settled by the agent. */
+  submit(record: AgentRecord, prompt: string, options: AskOptions): Ask;
+}
+
+export class Agent {
+  readonly #record: AgentRecord;
+  readonly #host: AgentHost;
+
+  /** Agents are made by `troupe.spawn`. */
+  constructor(record: AgentRecord, host: AgentHost) {
+    this.#record = record;
+    this.#host = host;
+  }
+
+  get name(): string {
+    return this.#record.name;
+  }
+
+  /** The running XState actor. */
+  get ref(): AgentActor {
+    return this.#record.actor;
+  }
+
+  get state(): AgentState {
+    return stateOf(this.#record);
+  }
+
+  /** Asks and waits for the reply. Rejects with one `TroupeError`. Asks are answered in the order they were made. */
+  ask(prompt: string, options: AskOptions = {}): Promise<Reply> {
+    try {
+      return this.#host.submit(this.#record, prompt, options).reply;
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Asks, and gives the events while they happen. The ask runs whether the stream is read or not; leaving it cancels. */
+  stream(prompt: string, options: AskOptions = {}): ReplyStream {
+    const ask = this.#host.submit(this.#record, prompt, options);
+    return new ReplyStream(ask, () => this.#record.actor.send({ type: 'cancel', askId: ask.askId }));
+  }
+
+  /** The conversation so far: every step that succeeded. */
+  messages(): Message[] {
+    return this.#record.conversation.messages();
+  }
+
+  /** Tokens over all model calls of this agent; a field is undefined while no call has reported it. */
+  usage(): Usage {
+    return this.#record.usage;
+  }
+
+  /** USD over all model calls; undefined while no price is known. */
+  get costUsd(): number | undefined {
+    return this.#record.costUsd;
+  }
+
+  /** Ends the agent. What is pending rejects with `TROUPE_ERR_AGENT_DEAD` and the reason. A second kill does nothing. */
+  async kill(reason = 'killed'): Promise<void> {
+    this.#record.actor.send({ type: 'kill', reason });
+  }
+}
+
+/** The state of an agent's machine. */
+export function stateOf(record: AgentRecord): AgentState {
+  const { value } = record.actor.getSnapshot();
+  return (typeof value === 'string' ? value : Object.keys(value)[0]) as AgentState;
+}

@@ -1,0 +1,127 @@
+/**
+ * One ask on its way: the data that the chart does not carry.
+ *
+ * Q1  It settles once; what comes later is dropped.
+ * Q2  Its timer and its hold on the caller's signal end when it settles.
+ * Q3  A listener that throws harms nobody but itself.
+ */
+import type { ModelResponse } from '../../actors/backend.ts';
+import type { Attempt, TroupeError } from '../core/errors.ts';
+import type { Clock } from '../core/seams.ts';
+import type { ToolMessage, Usage, UserMessage } from '../core/types.ts';
+import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
+import type { Reply, StreamEvent } from './reply.ts';
+
+/** Options of one ask. */
+export interface AskOptions {
+  /** Names the ask. Default: made up. */
+  readonly askId?: string;
+  /** Deadline in milliseconds from now; waiting in the mailbox counts. Default: the agent's `timeouts.askMs`. */
+  readonly timeoutMs?: number;
+  /** Aborting it cancels the ask. */
+  readonly signal?: AbortSignal;
+}
+
+/** A model call in flight. */
+interface CallInFlight extends Pick<Attempt, 'backend' | 'model' | 'step'> {
+  readonly startedAt: number;
+}
+
+export class Ask {
+  readonly askId: string;
+  readonly prompt: UserMessage;
+  readonly acceptedAt: number;
+  readonly deadlineAt: number;
+  readonly reply: Promise<Reply>;
+  readonly attempts: Attempt[] = [];
+  readonly results = new Map<string, ToolMessage>();
+  steps = 0;
+  /** Whether the prompt is in the conversation, which it is from the first step that succeeded. */
+  prompted = false;
+  /** The answer of the step in hand, not yet in the conversation. */
+  response: ModelResponse | undefined;
+  /** Text of the call in flight. */
+  partialText = '';
+  /** Whether a listener was given text of the call in flight. */
+  delivered = false;
+  inFlight: CallInFlight | undefined;
+  /** The last failure. */
+  error: TroupeError | undefined;
+  #settle: { resolve: (reply: Reply) => void; reject: (error: TroupeError) => void } | undefined;
+  readonly #listeners = new Set<(event: StreamEvent) => void>();
+  readonly #cleanups: (() => void)[] = [];
+
+  constructor(askId: string, prompt: string, clock: Clock, timeoutMs: number) {
+    this.askId = askId;
+    this.prompt = { role: 'user', content: prompt };
+    this.acceptedAt = clock.now();
+    this.deadlineAt = this.acceptedAt + timeoutMs;
+    this.reply = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    this.reply.catch(() => {});
+  }
+
+  get usage(): Usage {
+    return this.attempts.reduce((sum, attempt) => addUsage(sum, attempt.usage), unknownUsage);
+  }
+
+  get costUsd(): number | undefined {
+    return this.attempts.reduce<number | undefined>((sum, attempt) => addKnown(sum, attempt.costUsd), undefined);
+  }
+
+  /** Calls `listener` with every event from now on. */
+  listen(listener: (event: StreamEvent) => void): void {
+    this.#listeners.add(listener);
+  }
+
+  emit(event: StreamEvent): void {
+    if (event.type === 'text-delta') {
+      this.partialText += event.text;
+      this.delivered ||= this.#listeners.size > 0;
+    }
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch {
+        this.#listeners.delete(listener);
+      }
+    }
+  }
+
+  /** Runs `cleanup` when the ask settles. */
+  onSettled(cleanup: () => void): void {
+    this.#cleanups.push(cleanup);
+  }
+
+  resolve(reply: Reply): void {
+    this.emit({ type: 'reply', reply });
+    this.#finish()?.resolve(reply);
+  }
+
+  reject(error: TroupeError): void {
+    this.#finish()?.reject(error);
+  }
+
+  /** Accounts for a model call that was given up: its tokens are unknown. */
+  abandonCall(error: TroupeError, now: number): void {
+    if (this.inFlight === undefined) return;
+    const { startedAt, ...call } = this.inFlight;
+    this.inFlight = undefined;
+    this.attempts.push({
+      ...call,
+      durationMs: now - startedAt,
+      usage: unknownUsage,
+      costUsd: undefined,
+      error: { code: error.code, class: error.class, message: error.message },
+    });
+  }
+
+  #finish() {
+    const settle = this.#settle;
+    this.#settle = undefined;
+    this.#listeners.clear();
+    for (const cleanup of this.#cleanups.splice(0)) cleanup();
+    return settle;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * Binds the agent machine to the runtime: one bound machine for all agents of a troupe.
+ *
+ * An action here only works in memory and never throws; it finds its agent by `context.name`.
+ */
+import { fromPromise } from 'xstate';
+import { sleep } from '../../actors/clock.ts';
+import { type AgentContext, agentMachine, type BackendChoice, type WorkInput } from '../../machines/agent.ts';
+import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
+import type { AgentRecord, Runtime } from './agent-record.ts';
+import type { Ask } from './ask.ts';
+import { callModel } from './call-model.ts';
+import { resultsOf, runTools } from './run-tools.ts';
+
+/** The agent machine with everything that it names. */
+export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
+  return agentMachine.provide({
+    actors: {
+      callModel: fromPromise(({ input, signal }) => callModel(runtime, input, signal)),
+      runTools: fromPromise(({ input, signal }) => runTools(runtime, input, signal)),
+      compress: fromPromise(async ({ input }) => ({ tokens: tokensNow(runtime, input.name) })),
+      wait: fromPromise(({ input, signal }) => sleep(runtime.clock, input.ms, signal)),
+      chooseBackend: fromPromise<BackendChoice, WorkInput>(async () => ({ kind: 'give-up' })),
+    },
+    actions: {
+      'append the step': ({ context }) => inHand(runtime, context, appendStep),
+      'append the interrupted step': ({ context }) =>
+        inHand(runtime, context, (record, ask) => {
+          if ((ask.response?.toolCalls.length ?? 0) > 0) appendStep(record, ask);
+        }),
+      'resolve the ask': ({ context }) => inHand(runtime, context, (record, ask) => resolve(runtime, record, ask)),
+      'reject the ask': ({ context, event }) =>
+        inHand(runtime, context, (record, ask) => reject(runtime, record, ask, reasonOf(context, ask, event))),
+      'reject the queued ask': ({ context, event }) => {
+        const record = runtime.record(context.name);
+        const ask = 'askId' in event ? record?.asks.get(event.askId) : undefined;
+        if (record && ask) reject(runtime, record, ask, reasonOf(context, ask, event));
+      },
+      'refuse the ask': ({ context, event }) => {
+        const record = runtime.record(context.name);
+        const ask = 'askId' in event ? record?.asks.get(event.askId) : undefined;
+        if (record && ask) reject(runtime, record, ask, mailboxFull(context));
+      },
+      'reject everything': ({ context, event }) => {
+        const record = runtime.record(context.name);
+        if (record === undefined) return;
+        const error = agentDead(context.name, event.type === 'kill' ? event.reason : 'it is gone');
+        for (const ask of record.asks.values()) reject(runtime, record, ask, error);
+        runtime.bury(record);
+      },
+    },
+  });
+}
+
+/** The error of an ask that reaches a dead agent or dies with it. */
+export function agentDead(name: string, reason: string): TroupeError {
+  return new TroupeError('TROUPE_ERR_AGENT_DEAD', `Agent "${name}" is dead (${reason}); spawn another.`, {
+    agent: name,
+  });
+}
+
+function inHand(runtime: Runtime, context: AgentContext, work: (record: AgentRecord, ask: Ask) => void): void {
+  const record = runtime.record(context.name);
+  const ask = context.askId === null ? undefined : record?.asks.get(context.askId);
+  if (record && ask) work(record, ask);
+}
+
+/** The step's group: the prompt if it is the first, the model's message, and a result for each of its calls. */
+function appendStep({ conversation }: AgentRecord, ask: Ask): void {
+  const { response } = ask;
+  if (response === undefined) return;
+  const { text, reasoning, toolCalls } = response;
+  conversation.append([
+    ...(ask.prompted ? [] : [ask.prompt]),
+    {
+      role: 'assistant',
+      content: text,
+      ...(reasoning === undefined ? {} : { reasoning }),
+      ...(toolCalls.length === 0 ? {} : { toolCalls }),
+    },
+    ...resultsOf(ask),
+  ]);
+  ask.prompted = true;
+}
+
+function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
+  const { response } = ask;
+  if (response === undefined) return;
+  record.asks.delete(ask.askId);
+  ask.resolve({
+    askId: ask.askId,
+    agent: record.name,
+    text: response.text,
+    ...(response.reasoning === undefined ? {} : { reasoning: response.reasoning }),
+    finishReason: response.finishReason,
+    steps: ask.steps,
+    usage: ask.usage,
+    costUsd: ask.costUsd,
+    attempts: ask.attempts,
+    durationMs: runtime.clock.now() - ask.acceptedAt,
+  });
+}
+
+function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: TroupeError): void {
+  ask.abandonCall(error, runtime.clock.now());
+  record.asks.delete(ask.askId);
+  const details: ErrorDetails = {
+    agent: record.name,
+    askId: ask.askId,
+    attempts: ask.attempts,
+    ...(ask.partialText === '' ? {} : { partialText: ask.partialText }),
+  };
+  ask.reject(error.with(details));
+}
+
+/** Why an ask fails, told by the event that ended it. */
+function reasonOf(context: AgentContext, ask: Ask, event: { readonly type: string }): TroupeError {
+  const { name, limits } = context;
+  if (event.type === 'cancel')
+    return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The ask to "${name}" was cancelled.`);
+  if (event.type === 'expire') {
+    const ms = Math.round(ask.deadlineAt - ask.acceptedAt);
+    return new TroupeError('TROUPE_ERR_ASK_TIMEOUT', `The ask to "${name}" did not end within ${ms} ms.`);
+  }
+  if ((ask.response?.toolCalls.length ?? 0) > 0 && context.step >= limits.maxSteps) {
+    const message = `Agent "${name}" still wanted tools after ${limits.maxSteps} steps; raise \`maxSteps\` if that is right.`;
+    return new TroupeError('TROUPE_ERR_ASK_STEPS_EXCEEDED', message);
+  }
+  if ('error' in event) return toTroupeError(event.error, `Agent "${name}"`);
+  return ask.error ?? new TroupeError('TROUPE_ERR_AGENT_CRASHED', `Agent "${name}" gave up for no known reason.`);
+}
+
+function mailboxFull({ name, limits, mailbox }: AgentContext): TroupeError {
+  const message = `Agent "${name}" has ${mailbox.length} asks waiting; its \`mailboxLimit\` is ${limits.mailboxLimit}.`;
+  return new TroupeError('TROUPE_ERR_MAILBOX_FULL', message);
+}
+
+function tokensNow(runtime: Runtime, name: string): number {
+  return runtime.record(name)?.actor.getSnapshot().context.tokens ?? 0;
+}

@@ -1,0 +1,36 @@
+/** What a caller gets: the reply of an ask, and the events of one that is streamed. */
+import type { Attempt } from '../core/errors.ts';
+import type { FinishReason, ToolCall, ToolMessage, Usage } from '../core/types.ts';
+
+/** The one result of an ask that succeeded. */
+export interface Reply {
+  readonly askId: string;
+  readonly agent: string;
+  /** The model's last words. They are cut short when `finishReason.unified` is `length`. */
+  readonly text: string;
+  /** The model's visible thinking of the last step; absent when there was none. */
+  readonly reasoning?: string;
+  readonly finishReason: FinishReason;
+  /** Model calls that succeeded. */
+  readonly steps: number;
+  /** Sum over all attempts, failed ones included; a field is undefined when no call reported it. */
+  readonly usage: Usage;
+  /** USD over all attempts; undefined when no price is known. */
+  readonly costUsd: number | undefined;
+  /** Every model call in order, failed ones included. */
+  readonly attempts: readonly Attempt[];
+  /** From acceptance to reply, waiting in the mailbox included. */
+  readonly durationMs: number;
+}
+
+/** What happens during a streamed ask. The last event of a stream is `reply`; an ask that fails makes the stream throw. */
+export type StreamEvent =
+  | { readonly type: 'step-start'; readonly step: number; readonly backend: string; readonly model: string }
+  | { readonly type: 'text-delta'; readonly text: string }
+  | { readonly type: 'reasoning-delta'; readonly text: string }
+  | { readonly type: 'tool-call'; readonly call: ToolCall }
+  | { readonly type: 'tool-result'; readonly result: ToolMessage }
+  | { readonly type: 'step-end'; readonly step: number; readonly usage: Usage; readonly finishReason: FinishReason }
+  /** A call failed before it gave anything away; another follows. */
+  | { readonly type: 'retry'; readonly error: NonNullable<Attempt['error']> }
+  | { readonly type: 'reply'; readonly reply: Reply };
