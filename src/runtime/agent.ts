@@ -10,8 +10,10 @@ export type AgentState = 'idle' | 'awaiting' | 'tool-loop' | 'compressing' | 'de
 
 /** What an agent needs of its troupe. */
 export interface AgentHost {
-  /** Puts an ask into the agent's mailbox; it is settled by the agent. */
-  submit(record: AgentRecord, prompt: string, options: AskOptions): Ask;
+  /** Makes an ask. Throws `TROUPE_ERR_OPTION_INVALID`. */
+  prepare(record: AgentRecord, prompt: string, options: AskOptions): Ask;
+  /** Puts it into the agent's mailbox, or rejects it. */
+  deliver(record: AgentRecord, ask: Ask): void;
 }
 
 export class Agent {
@@ -40,7 +42,9 @@ export class Agent {
   /** Asks and waits for the reply. Rejects with one `TroupeError`. Asks are answered in the order they were made. */
   ask(prompt: string, options: AskOptions = {}): Promise<Reply> {
     try {
-      return this.#host.submit(this.#record, prompt, options).reply;
+      const ask = this.#host.prepare(this.#record, prompt, options);
+      this.#host.deliver(this.#record, ask);
+      return ask.reply;
     } catch (error) {
       return Promise.reject(error);
     }
@@ -48,8 +52,10 @@ export class Agent {
 
   /** Asks, and gives the events while they happen. The ask runs whether the stream is read or not; leaving it cancels. */
   stream(prompt: string, options: AskOptions = {}): ReplyStream {
-    const ask = this.#host.submit(this.#record, prompt, options);
-    return new ReplyStream(ask, () => this.#record.actor.send({ type: 'cancel', askId: ask.askId }));
+    const ask = this.#host.prepare(this.#record, prompt, options);
+    const stream = new ReplyStream(ask, () => this.#record.actor.send({ type: 'cancel', askId: ask.askId }));
+    this.#host.deliver(this.#record, ask);
+    return stream;
   }
 
   /** The conversation so far: every step that succeeded. */

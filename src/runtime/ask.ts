@@ -30,6 +30,7 @@ interface CallInFlight extends Pick<Attempt, 'backend' | 'model' | 'step'> {
 export class Ask {
   readonly askId: string;
   readonly prompt: UserMessage;
+  readonly signal: AbortSignal | undefined;
   readonly acceptedAt: number;
   readonly deadlineAt: number;
   readonly reply: Promise<Reply>;
@@ -51,9 +52,11 @@ export class Ask {
   readonly #listeners = new Set<(event: StreamEvent) => void>();
   readonly #cleanups: (() => void)[] = [];
 
-  constructor(askId: string, prompt: string, clock: Clock, timeoutMs: number) {
+  constructor(prompt: string, options: Omit<AskOptions, 'askId'> & { askId: string; timeoutMs: number }, clock: Clock) {
+    const { askId, timeoutMs, signal } = options;
     this.askId = askId;
     this.prompt = { role: 'user', content: prompt };
+    this.signal = signal;
     this.acceptedAt = clock.now();
     this.deadlineAt = this.acceptedAt + timeoutMs;
     this.reply = new Promise((resolve, reject) => {

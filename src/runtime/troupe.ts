@@ -78,7 +78,10 @@ export class Troupe implements AsyncDisposable {
   readonly #events = new EventEmitter<TroupeEvents>();
   readonly #runtime: Runtime;
   readonly #machine: ReturnType<typeof bindAgentMachine>;
-  readonly #host: AgentHost = { submit: (record, prompt, options) => this.#submit(record, prompt, options) };
+  readonly #host: AgentHost = {
+    prepare: (record, prompt, options) => this.#prepare(record, prompt, options),
+    deliver: (record, ask) => this.#deliver(record, ask),
+  };
   #buried: { readonly usage: Usage; readonly costUsd: number | undefined } = {
     usage: unknownUsage,
     costUsd: undefined,
@@ -99,6 +102,11 @@ export class Troupe implements AsyncDisposable {
       bury: (record) => this.#bury(record),
     };
     this.#machine = bindAgentMachine(this.#runtime);
+  }
+
+  /** The clock that all its time comes from. */
+  get clock(): Clock {
+    return this.#runtime.clock;
   }
 
   /** Brings up an agent. Rejects when the name is taken, an option is wrong or the backend cannot be had. */
@@ -168,38 +176,45 @@ export class Troupe implements AsyncDisposable {
     return this.close();
   }
 
-  #submit(record: AgentRecord, prompt: string, options: AskOptions): Ask {
+  #prepare(record: AgentRecord, prompt: string, options: AskOptions): Ask {
     checkOptions(`ask of "${record.name}"`, { prompt, ...options }, askRules);
     const { clock, ids } = this.#runtime;
-    const { timeoutMs = record.spec.timeouts.askMs, signal } = options;
-    const ask = new Ask(options.askId ?? ids('ask'), prompt, clock, timeoutMs);
+    const { askId = ids('ask'), timeoutMs = record.spec.timeouts.askMs } = options;
+    return new Ask(prompt, { ...options, askId, timeoutMs }, clock);
+  }
+
+  #deliver(record: AgentRecord, ask: Ask): void {
+    const { askId, signal } = ask;
     const { actor } = record;
-    const living = this.#agents.get(record.name)?.record === record;
-    if (!living || record.asks.has(ask.askId) || signal?.aborted) return this.#refuse(record, ask, living);
-    record.asks.set(ask.askId, ask);
-    const timer = clock.setTimeout(() => actor.send({ type: 'expire', askId: ask.askId }), timeoutMs);
-    const onAbort = () => actor.send({ type: 'cancel', askId: ask.askId });
+    const refusal = this.#refusal(record, ask);
+    if (refusal !== undefined) {
+      ask.reject(refusal.with({ agent: record.name, askId }));
+      return;
+    }
+    record.asks.set(askId, ask);
+    const { clock } = this.#runtime;
+    const timer = clock.setTimeout(() => actor.send({ type: 'expire', askId }), ask.deadlineAt - clock.now());
+    const onAbort = () => actor.send({ type: 'cancel', askId });
     signal?.addEventListener('abort', onAbort, { once: true });
     ask.onSettled(() => {
       clock.clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
     });
-    actor.send({ type: 'ask', askId: ask.askId, tokens: actor.getSnapshot().context.tokens });
-    return ask;
+    actor.send({ type: 'ask', askId, tokens: actor.getSnapshot().context.tokens });
   }
 
-  #refuse(record: AgentRecord, ask: Ask, living: boolean): Ask {
-    const { name } = record;
-    const duplicate = record.asks.has(ask.askId);
-    const error = !living
-      ? agentDead(name, 'it was killed or has crashed')
-      : duplicate
-        ? new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`askId\` "${ask.askId}" is that of an ask in progress.`)
-        : new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The \`signal\` of the ask to "${name}" was aborted already.`);
-    const full = error.with({ agent: name, askId: ask.askId });
-    ask.reject(full);
-    if (!living) this.#emit('dead-letter', { agent: name, askId: ask.askId, error: full });
-    return ask;
+  /** Why an ask cannot be delivered. */
+  #refusal({ name, asks, actor }: AgentRecord, { askId, signal }: Ask): TroupeError | undefined {
+    if (this.#agents.get(name)?.record.actor !== actor) {
+      const error = agentDead(name, 'it was killed or has crashed');
+      this.#emit('dead-letter', { agent: name, askId, error });
+      return error;
+    }
+    if (asks.has(askId)) {
+      return new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`askId\` "${askId}" is that of an ask in progress.`);
+    }
+    if (signal?.aborted !== true) return undefined;
+    return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The \`signal\` of the ask to "${name}" was aborted already.`);
   }
 
   #start(name: string, spec: ResolvedSpec, backend: string, model: string | undefined): Agent {
