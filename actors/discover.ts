@@ -45,10 +45,19 @@ export async function findModelServer(options: DiscoverOptions = {}): Promise<Mo
   }
 }
 
-async function look(client: HttpClient, { kind, port }: UsualPlace, timeoutMs: number): Promise<ModelServer | undefined> {
+async function look(
+  client: HttpClient,
+  { kind, port }: UsualPlace,
+  timeoutMs: number,
+): Promise<ModelServer | undefined> {
   const endpoint = `http://127.0.0.1:${port}`;
   const url = new URL('/v1/models', endpoint);
-  const { status, text } = await client.send({ method: 'GET', url, headers: {}, signal: AbortSignal.timeout(timeoutMs) });
+  const { status, text } = await client.send({
+    method: 'GET',
+    url,
+    headers: {},
+    signal: AbortSignal.timeout(timeoutMs),
+  });
   if (status !== 200) return undefined;
   const { data } = JSON.parse(text) as { data?: readonly { id?: unknown }[] };
   const ids = Array.isArray(data) ? data.map(({ id }) => id).filter((id) => typeof id === 'string') : [];

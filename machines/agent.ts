@@ -28,6 +28,8 @@ export interface AgentLimits {
 
 export interface AgentContext {
   readonly name: string;
+  /** The backend that every ask begins at. */
+  readonly home: string;
   /** The backend in use. */
   readonly backend: string;
   readonly limits: AgentLimits;
@@ -179,9 +181,13 @@ const agentSetup = setup({
   },
   actions: {
     // What the chart itself remembers.
-    'take the ask': assign(({ event }) => inHand('askId' in event ? event.askId : null)),
+    'take the ask': assign(({ context, event }) => ({
+      ...inHand('askId' in event ? event.askId : null),
+      backend: context.home,
+    })),
     'take the next ask': assign(({ context }) => ({
       ...inHand(context.mailbox[0] ?? null),
+      backend: context.home,
       mailbox: context.mailbox.slice(1),
     })),
     'enqueue the ask': assign({
@@ -239,7 +245,7 @@ const agentSetup = setup({
 export const agentMachine = agentSetup.createMachine({
   id: 'agent-v1',
   description: 'One agent: takes asks in order, calls its model, runs its tools, replies.',
-  context: ({ input }) => ({ ...input, ...inHand(null), mailbox: [], costUsd: 0 }),
+  context: ({ input }) => ({ ...input, ...inHand(null), home: input.backend, mailbox: [], costUsd: 0 }),
   initial: 'idle',
   on: {
     kill: { target: '.dead', actions: ['append the interrupted step', 'reject everything', 'forget everything'] },

@@ -18,6 +18,11 @@ interface Log {
   readonly ends: number[];
 }
 
+/** What a cache of encoded messages needs to know of a log. Its groups only ever grow at the end. */
+export interface LogView {
+  readonly groups: readonly Group[];
+}
+
 export class Conversation {
   readonly system: SystemMessage | undefined;
   #log: Log;
@@ -60,17 +65,24 @@ export class Conversation {
     return this.#log.groups.slice(from, this.#groupCount);
   }
 
-  /**
-   * A conversation that shares this one's first messages. `at` counts messages as `length` does and is rounded down
-   * to a whole group; default: all of them.
-   */
-  fork(at: number = this.length): Conversation {
-    const twin = new Conversation(this.system?.content);
+  /** The log that this conversation reads the first groups of. Forks have the same one until they differ. */
+  get log(): LogView {
+    return this.#log;
+  }
+
+  /** How many groups the first `at` messages fill; `at` counts messages as `length` does. */
+  groupsWithin(at: number): number {
     const bodyAt = at - (this.system === undefined ? 0 : 1);
     let groupCount = this.#groupCount;
     while (groupCount > 0 && (this.#log.ends[groupCount - 1] ?? 0) > bodyAt) groupCount -= 1;
+    return groupCount;
+  }
+
+  /** A conversation that shares this one's first groups, under the same system message or another. */
+  fork(groupCount: number = this.#groupCount, system = this.system?.content): Conversation {
+    const twin = new Conversation(system);
     twin.#log = this.#log;
-    twin.#groupCount = groupCount;
+    twin.#groupCount = Math.min(groupCount, this.#groupCount);
     return twin;
   }
 

@@ -30,7 +30,6 @@ export const errorCodes = {
   TROUPE_ERR_OPTION_INVALID: row('invalid', false, 'An option has a wrong type, value or name'),
   TROUPE_ERR_TROUPE_CLOSED: row('cancelled', false, 'The troupe was closed; it takes no more work'),
   TROUPE_ERR_AGENT_NAME_TAKEN: row('invalid', false, 'A living agent has this name already'),
-  TROUPE_ERR_AGENT_UNKNOWN: row('invalid', false, 'No agent of this name was ever spawned, or it was forgotten'),
   TROUPE_ERR_AGENT_DEAD: row('cancelled', false, 'The agent was killed before or during the ask'),
   TROUPE_ERR_AGENT_CRASHED: row('crashed', false, 'Something inside the runtime or a plugged-in part threw'),
   TROUPE_ERR_MAILBOX_FULL: row('overloaded', true, 'The agent has as many asks waiting as its mailbox holds'),
@@ -57,6 +56,12 @@ export const errorCodes = {
   TROUPE_ERR_BACKEND_STREAM_CUT: row('transient', true, 'The answer ended before its finish reason'),
   TROUPE_ERR_BACKEND_TOO_LARGE: row('protocol', false, 'The answer passed the size cap'),
   TROUPE_ERR_BACKEND_TIMEOUT: row('timeout', true, 'The server sent nothing for too long'),
+  TROUPE_ERR_BACKENDS_EXHAUSTED: row(
+    'transient',
+    true,
+    'Every backend of the fallback chain failed; `cause` holds each failure',
+  ),
+  TROUPE_ERR_STORE_FAILED: row('crashed', false, 'The store could not make something durable; the work goes on'),
   TROUPE_ERR_SCRIPT_UNEXPECTED: row(
     'invalid',
     false,
@@ -85,16 +90,16 @@ export interface Attempt {
 /** Facts that an error may carry besides its code and message. */
 export interface ErrorDetails {
   readonly cause?: unknown;
-  readonly agent?: string;
-  readonly askId?: string;
-  readonly backend?: string;
-  readonly model?: string;
+  readonly agent?: string | undefined;
+  readonly askId?: string | undefined;
+  readonly backend?: string | undefined;
+  readonly model?: string | undefined;
   /** HTTP status, when a response line was read. */
-  readonly status?: number;
+  readonly status?: number | undefined;
   /** How long the server asked us to wait, in milliseconds. */
-  readonly retryAfterMs?: number;
+  readonly retryAfterMs?: number | undefined;
   /** Text that arrived before the failure; it is not a complete answer. */
-  readonly partialText?: string;
+  readonly partialText?: string | undefined;
   /** Every call made for the ask so far, in order. */
   readonly attempts?: readonly Attempt[];
   /** Overrides the table's `retryable` for this one error. */
@@ -135,12 +140,10 @@ export class TroupeError extends Error {
     this.attempts = details.attempts ?? [];
   }
 
-  /** The same error with more facts; what it already knows wins. */
+  /** The same error with more facts, which win over those it has. */
   with(details: ErrorDetails): TroupeError {
-    const known = Object.fromEntries(Object.entries(this).filter(([, value]) => value !== undefined)) as ErrorDetails;
-    const attempts = details.attempts ?? this.attempts;
-    const cause = this.cause ?? details.cause;
-    const merged = new TroupeError(this.code, this.message, { ...details, ...known, attempts, cause });
+    const given = Object.fromEntries(Object.entries(details).filter(([, value]) => value !== undefined));
+    const merged = new TroupeError(this.code, this.message, { cause: this.cause, ...(this as ErrorDetails), ...given });
     if (this.stack !== undefined) merged.stack = this.stack;
     return merged;
   }

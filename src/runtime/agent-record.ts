@@ -1,13 +1,15 @@
 /** What the runtime keeps of one agent beside its machine. */
 import type { ActorRefFrom } from 'xstate';
 import type { Backend } from '../../actors/backend.ts';
-import type { agentMachine } from '../../machines/agent.ts';
+import type { Store } from '../../actors/store/store.ts';
+import type { agentMachine, BackendChoice } from '../../machines/agent.ts';
 import type { Conversation } from '../core/conversation.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
 import type { ResolvedSpec } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
+import type { FailedCall } from './supervisor.ts';
 
 export type AgentActor = ActorRefFrom<typeof agentMachine>;
 
@@ -18,10 +20,6 @@ export interface AgentRecord {
   readonly createdAt: number;
   /** Asks that have not settled, by id. */
   readonly asks: Map<string, Ask>;
-  /** Name of the backend as the spec gives it; the one in use is in the machine's context. */
-  readonly backend: string;
-  /** The model that the spec names; undefined = the backend's own. */
-  readonly model: string | undefined;
   /** Sums over all settled and failed calls of this agent. */
   usage: Usage;
   costUsd: number | undefined;
@@ -35,9 +33,11 @@ export interface Runtime {
   readonly random: Random;
   /** The record of a living agent. */
   record(name: string): AgentRecord | undefined;
+  readonly store: Store;
   backend(name: string): Backend;
-  /** Called once when an agent is dead and its asks are rejected. */
-  bury(record: AgentRecord): void;
+  chooseBackend(call: FailedCall): Promise<BackendChoice>;
+  /** Something could not be made durable; the work goes on. */
+  storeFailed(error: TroupeError): void;
 }
 
 /** The ask that an actor works on. Throws when it is gone, which only a bug can cause. */
@@ -48,4 +48,10 @@ export function workOf(runtime: Runtime, input: { readonly name: string; readonl
     throw new TroupeError('TROUPE_ERR_AGENT_CRASHED', `Agent "${input.name}" has no ask "${input.askId}" to work on.`);
   }
   return { record, ask };
+}
+
+/** A failure of the store as a typed error. */
+export function storeError(cause: unknown): TroupeError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new TroupeError('TROUPE_ERR_STORE_FAILED', `The store could not make a write durable: ${reason}`, { cause });
 }

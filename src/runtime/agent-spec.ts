@@ -3,6 +3,7 @@ import type { Backend } from '../../actors/backend.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { ModelParameters } from '../core/types.ts';
+import { type Backends, embeddedBackend } from './backends.ts';
 
 /** Options of `spawn`. */
 export interface AgentSpec {
@@ -10,6 +11,8 @@ export interface AgentSpec {
   readonly backend?: string | Backend;
   /** Default: the backend's own. */
   readonly model?: string;
+  /** Backends to go on with, in this order, when the first one fails for good. Every ask begins at `backend` again. */
+  readonly fallback?: readonly FallbackTarget[];
   /** The system message: first in every request. */
   readonly system?: string;
   readonly tools?: readonly Tool[];
@@ -23,6 +26,9 @@ export interface AgentSpec {
   readonly mailboxLimit?: number;
   readonly timeouts?: Timeouts;
 }
+
+/** A backend, or one with the model to use there. Default: the backend's own model. */
+export type FallbackTarget = string | Backend | { readonly backend: string | Backend; readonly model?: string };
 
 /** Milliseconds. */
 export interface Timeouts {
@@ -38,6 +44,12 @@ export interface Timeouts {
 
 /** A spec with its defaults filled in. */
 export interface ResolvedSpec {
+  /** What it was resolved from, troupe defaults included. */
+  readonly given: AgentSpec;
+  /** Names of the backends in the order they are tried. */
+  readonly chain: readonly [string, ...string[]];
+  /** Models that the spec names, by backend. */
+  readonly models: ReadonlyMap<string, string>;
   readonly system: string | undefined;
   readonly tools: ReadonlyMap<string, Tool>;
   readonly parameters: ModelParameters;
@@ -47,14 +59,64 @@ export interface ResolvedSpec {
   readonly timeouts: Required<Timeouts>;
 }
 
-/** Checks a spec and fills in its defaults. Throws `TROUPE_ERR_OPTION_INVALID` with every problem. */
-export function resolveSpec(what: string, spec: AgentSpec): ResolvedSpec {
+/** Where backends are looked up. */
+export type BackendLookup = Pick<Backends, 'get' | 'nameOf'>;
+
+/**
+ * Checks a spec and fills in its defaults. Throws `TROUPE_ERR_OPTION_INVALID` with every problem, or what the look-up of
+ * a backend throws.
+ */
+export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLookup): ResolvedSpec {
   checkOptions(what, spec, specRules);
   checkOptions(`${what}, \`timeouts\``, spec.timeouts ?? {}, timeoutRules);
   const { system, tools = [], parameters = {}, maxSteps = 20, maxRetries = 2, mailboxLimit = 100 } = spec;
   checkOptions(`${what}, \`parameters\``, parameters, parameterRules);
   const timeouts = { askMs: 600_000, firstEventMs: 120_000, idleMs: 60_000, toolMs: 120_000, ...spec.timeouts };
-  return { system, tools: byName(what, tools), parameters, maxSteps, maxRetries, mailboxLimit, timeouts };
+  const route = resolveRoute(spec, backends);
+  return {
+    given: spec,
+    ...route,
+    system,
+    tools: byName(what, tools),
+    parameters,
+    maxSteps,
+    maxRetries,
+    mailboxLimit,
+    timeouts,
+  };
+}
+
+/** A spec with some of it replaced. A model belongs to its backend: another backend without a model uses its own. */
+export function overrideSpec(base: AgentSpec, overrides: AgentSpec): AgentSpec {
+  const { model: _other, ...rest } = base;
+  return overrides.backend === undefined ? { ...base, ...overrides } : { ...rest, ...overrides };
+}
+
+/** The model that an agent uses at a backend. */
+export function modelAt(
+  { models }: Pick<ResolvedSpec, 'models'>,
+  backend: string,
+  backends: Pick<Backends, 'get'>,
+): string {
+  return models.get(backend) ?? backends.get(backend).model;
+}
+
+function resolveRoute(spec: AgentSpec, backends: BackendLookup): Pick<ResolvedSpec, 'chain' | 'models'> {
+  const { backend = embeddedBackend, model, fallback = [] } = spec;
+  const models = new Map<string, string>();
+  const resolve = (target: string | Backend, targetModel: string | undefined) => {
+    const name = typeof target === 'string' ? target : backends.nameOf(target);
+    backends.get(name);
+    if (targetModel !== undefined && !models.has(name)) models.set(name, targetModel);
+    return name;
+  };
+  const first = resolve(backend, model);
+  const others = fallback.map((target) =>
+    typeof target === 'object' && 'backend' in target
+      ? resolve(target.backend, target.model)
+      : resolve(target, undefined),
+  );
+  return { chain: [first, ...new Set(others.filter((name) => name !== first))], models };
 }
 
 function byName(what: string, tools: readonly Tool[]): ReadonlyMap<string, Tool> {
@@ -75,9 +137,10 @@ const toolList: Rule = (value) =>
     ? undefined
     : 'an array of what tool() returns';
 
-export const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
+const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
   backend: isBackend,
   model: rules.text,
+  fallback: rules.list,
   system: rules.anyText,
   tools: toolList,
   parameters: rules.object,

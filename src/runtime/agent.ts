@@ -1,6 +1,7 @@
 /** An agent as its user sees it: ask it, stream it, look at it, kill it. */
 import type { Message, Usage } from '../core/types.ts';
 import type { AgentActor, AgentRecord } from './agent-record.ts';
+import type { AgentSpec } from './agent-spec.ts';
 import type { Ask, AskOptions } from './ask.ts';
 import type { Reply } from './reply.ts';
 import { ReplyStream } from './reply-stream.ts';
@@ -14,6 +15,14 @@ export interface AgentHost {
   prepare(record: AgentRecord, prompt: string, options: AskOptions): Ask;
   /** Puts it into the agent's mailbox, or rejects it. */
   deliver(record: AgentRecord, ask: Ask): void;
+  fork(record: AgentRecord, name: string, options: ForkOptions): Promise<Agent>;
+  kill(record: AgentRecord, reason: string): void;
+}
+
+/** Options of `fork`: where to cut, and what the twin's spec has otherwise than its parent's. */
+export interface ForkOptions extends AgentSpec {
+  /** How many messages the twin shares, rounded down to whole groups. Default: all. */
+  readonly at?: number;
 }
 
 export class Agent {
@@ -73,9 +82,17 @@ export class Agent {
     return this.#record.costUsd;
   }
 
+  /**
+   * An agent with the same spec and the same conversation so far, at no cost per message. What an ask in progress has not
+   * finished is not in it. From then on neither sees what the other says.
+   */
+  fork(name: string, options: ForkOptions = {}): Promise<Agent> {
+    return this.#host.fork(this.#record, name, options);
+  }
+
   /** Ends the agent. What is pending rejects with `TROUPE_ERR_AGENT_DEAD` and the reason. A second kill does nothing. */
   async kill(reason = 'killed'): Promise<void> {
-    this.#record.actor.send({ type: 'kill', reason });
+    this.#host.kill(this.#record, reason);
   }
 }
 

@@ -2,7 +2,7 @@
  * One ask on its way: the data that the chart does not carry.
  *
  * Q1  It settles once; what comes later is dropped.
- * Q2  Its timer and its hold on the caller's signal end when it settles.
+ * Q2  Its timer, its hold on the caller's signal and whatever still works for it end when it settles.
  * Q3  A listener that throws harms nobody but itself.
  */
 import type { ModelResponse } from '../../actors/backend.ts';
@@ -46,8 +46,10 @@ export class Ask {
   /** Whether a listener was given text of the call in flight. */
   delivered = false;
   inFlight: CallInFlight | undefined;
-  /** The last failure. */
-  error: TroupeError | undefined;
+  /** Failures of its calls, oldest first. */
+  readonly failures: TroupeError[] = [];
+  /** Backends that failed it for good. */
+  readonly failedBackends = new Set<string>();
   #settle: { resolve: (reply: Reply) => void; reject: (error: TroupeError) => void } | undefined;
   readonly #listeners = new Set<(event: StreamEvent) => void>();
   readonly #cleanups: (() => void)[] = [];

@@ -47,7 +47,6 @@ export class Backends {
   /** Closes every backend that was made. Rejects with the first failure when all are closed. */
   async close(): Promise<void> {
     const closed = await Promise.allSettled([...this.#byName.values()].map((backend) => backend.close?.()));
-    this.#byName.clear();
     for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 }

@@ -6,10 +6,12 @@
 import { fromPromise } from 'xstate';
 import { sleep } from '../../actors/clock.ts';
 import { type AgentContext, agentMachine, type BackendChoice, type WorkInput } from '../../machines/agent.ts';
+import type { Group } from '../core/conversation.ts';
 import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
-import type { AgentRecord, Runtime } from './agent-record.ts';
+import { type AgentRecord, type Runtime, storeError, workOf } from './agent-record.ts';
 import type { Ask } from './ask.ts';
 import { callModel } from './call-model.ts';
+import type { Reply } from './reply.ts';
 import { resultsOf, runTools } from './run-tools.ts';
 
 /** The agent machine with everything that it names. */
@@ -20,13 +22,13 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
       runTools: fromPromise(({ input, signal }) => runTools(runtime, input, signal)),
       compress: fromPromise(async ({ input }) => ({ tokens: tokensNow(runtime, input.name) })),
       wait: fromPromise(({ input, signal }) => sleep(runtime.clock, input.ms, signal)),
-      chooseBackend: fromPromise<BackendChoice, WorkInput>(async () => ({ kind: 'give-up' })),
+      chooseBackend: fromPromise(({ input }) => chooseBackend(runtime, input)),
     },
     actions: {
-      'append the step': ({ context }) => inHand(runtime, context, appendStep),
+      'append the step': ({ context }) => inHand(runtime, context, (record, ask) => appendStep(runtime, record, ask)),
       'append the interrupted step': ({ context }) =>
         inHand(runtime, context, (record, ask) => {
-          if ((ask.response?.toolCalls.length ?? 0) > 0) appendStep(record, ask);
+          if ((ask.response?.toolCalls.length ?? 0) > 0) appendStep(runtime, record, ask);
         }),
       'resolve the ask': ({ context }) => inHand(runtime, context, (record, ask) => resolve(runtime, record, ask)),
       'reject the ask': ({ context, event }) =>
@@ -46,7 +48,6 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
         if (record === undefined) return;
         const error = agentDead(context.name, event.type === 'kill' ? event.reason : 'it is gone');
         for (const ask of record.asks.values()) reject(runtime, record, ask, error);
-        runtime.bury(record);
       },
     },
   });
@@ -66,11 +67,11 @@ function inHand(runtime: Runtime, context: AgentContext, work: (record: AgentRec
 }
 
 /** The step's group: the prompt if it is the first, the model's message, and a result for each of its calls. */
-function appendStep({ conversation }: AgentRecord, ask: Ask): void {
+function appendStep(runtime: Runtime, { name, conversation }: AgentRecord, ask: Ask): void {
   const { response } = ask;
   if (response === undefined) return;
   const { text, reasoning, toolCalls } = response;
-  conversation.append([
+  const group: Group = [
     ...(ask.prompted ? [] : [ask.prompt]),
     {
       role: 'assistant',
@@ -79,7 +80,9 @@ function appendStep({ conversation }: AgentRecord, ask: Ask): void {
       ...(toolCalls.length === 0 ? {} : { toolCalls }),
     },
     ...resultsOf(ask),
-  ]);
+  ];
+  conversation.append(group);
+  runtime.store.appendGroup(name, group);
   ask.prompted = true;
 }
 
@@ -87,7 +90,8 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
   const { response } = ask;
   if (response === undefined) return;
   record.asks.delete(ask.askId);
-  ask.resolve({
+  runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply', text: response.text });
+  const reply: Reply = {
     askId: ask.askId,
     agent: record.name,
     text: response.text,
@@ -98,7 +102,8 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
     costUsd: ask.costUsd,
     attempts: ask.attempts,
     durationMs: runtime.clock.now() - ask.acceptedAt,
-  });
+  };
+  afterBarrier(runtime, () => ask.resolve(reply));
 }
 
 function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: TroupeError): void {
@@ -108,9 +113,49 @@ function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: TroupeEr
     agent: record.name,
     askId: ask.askId,
     attempts: ask.attempts,
-    ...(ask.partialText === '' ? {} : { partialText: ask.partialText }),
+    partialText: error.partialText ?? (ask.partialText || undefined),
   };
-  ask.reject(error.with(details));
+  const { code, class: errorClass, message } = error;
+  runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', code, class: errorClass, message });
+  const full = error.with(details);
+  afterBarrier(runtime, () => ask.reject(full));
+}
+
+/** Runs `work` when what was written before is durable, or is known not to become so. */
+function afterBarrier({ store, storeFailed }: Runtime, work: () => void): void {
+  store
+    .barrier()
+    .catch((error: unknown) => storeFailed(storeError(error)))
+    .then(work, work);
+}
+
+/** The next backend of the chain, unless the caller has seen text of the failed call: that must not come twice. */
+async function chooseBackend(runtime: Runtime, input: WorkInput): Promise<BackendChoice> {
+  const { record, ask } = workOf(runtime, input);
+  const failure = ask.failures.at(-1);
+  if (failure === undefined || ask.delivered) return { kind: 'give-up' };
+  ask.failedBackends.add(input.backend);
+  const { chain } = record.spec;
+  const choice = await runtime.chooseBackend({
+    ...{ chain, tried: [...ask.failedBackends], backend: input.backend, class: failure.class },
+  });
+  const { code, class: errorClass, message } = failure;
+  if (choice.kind === 'use')
+    ask.emit({ type: 'fallback', backend: choice.backend, error: { code, class: errorClass, message } });
+  return choice;
+}
+
+/** One failure as it is; those of several backends as one error that names each. */
+function allFailed(ask: Ask): TroupeError | undefined {
+  const last = ask.failures.at(-1);
+  if (ask.failedBackends.size < 2) return last;
+  const lastOf = new Map(ask.failures.map((failure) => [failure.backend ?? '', failure]));
+  const causes = [...lastOf.values()];
+  const list = [...lastOf].map(([backend, { message }]) => `${backend}: ${message}`).join(' | ');
+  return new TroupeError('TROUPE_ERR_BACKENDS_EXHAUSTED', `No backend could answer. ${list}`, {
+    cause: new AggregateError(causes, 'The last failure of each backend.'),
+    retryable: causes.some(({ retryable }) => retryable),
+  });
 }
 
 /** Why an ask fails, told by the event that ended it. */
@@ -127,7 +172,7 @@ function reasonOf(context: AgentContext, ask: Ask, event: { readonly type: strin
     return new TroupeError('TROUPE_ERR_ASK_STEPS_EXCEEDED', message);
   }
   if ('error' in event) return toTroupeError(event.error, `Agent "${name}"`);
-  return ask.error ?? new TroupeError('TROUPE_ERR_AGENT_CRASHED', `Agent "${name}" gave up for no known reason.`);
+  return allFailed(ask) ?? new TroupeError('TROUPE_ERR_AGENT_CRASHED', `Agent "${name}" gave up for no known reason.`);
 }
 
 function mailboxFull({ name, limits, mailbox }: AgentContext): TroupeError {

@@ -7,17 +7,19 @@ import type { CallOutcome, WorkInput } from '../../machines/agent.ts';
 import { type Attempt, TroupeError, toTroupeError } from '../core/errors.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import { addKnown, addUsage, totalTokens, unknownUsage } from '../core/usage.ts';
-import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
+import { type AgentRecord, type Runtime, storeError, workOf } from './agent-record.ts';
 import type { Ask } from './ask.ts';
 
 /** Makes the model call that `input` describes and says how it ended. */
 export async function callModel(runtime: Runtime, input: WorkInput, signal: AbortSignal): Promise<CallOutcome> {
   const { record, ask } = workOf(runtime, input);
   const backend = runtime.backend(input.backend);
-  const model = input.backend === record.backend ? (record.model ?? backend.model) : backend.model;
+  const model = record.spec.models.get(input.backend) ?? backend.model;
   const call = { backend: input.backend, model, step: input.step, startedAt: runtime.clock.now() };
   Object.assign(ask, { inFlight: call, partialText: '', delivered: false, response: undefined });
   ask.results.clear();
+  await runtime.store.barrier().catch((error: unknown) => runtime.storeFailed(storeError(error)));
+  if (signal.aborted) return stale;
   ask.emit({ type: 'step-start', step: input.step, backend: input.backend, model });
   try {
     const response = await watchedCall(runtime, { record, ask, backend, model, signal });
@@ -25,12 +27,13 @@ export async function callModel(runtime: Runtime, input: WorkInput, signal: Abor
     return succeed(runtime, record, ask, input, response);
   } catch (thrown) {
     if (signal.aborted) return stale;
-    const error = toTroupeError(thrown, `Backend "${input.backend}"`).with({
+    const known = toTroupeError(thrown, `Backend "${input.backend}"`);
+    const error = known.with({
+      partialText: known.partialText ?? (ask.partialText || undefined),
       agent: record.name,
       askId: ask.askId,
       backend: input.backend,
       model,
-      ...(ask.partialText === '' ? {} : { partialText: ask.partialText }),
     });
     return fail(runtime, record, ask, input, error);
   }
@@ -75,6 +78,7 @@ async function watchedCall(runtime: Runtime, { record, ask, backend, model, sign
     if (event.type !== 'tool-call-delta') ask.emit(event);
   };
   signal.addEventListener('abort', stop, { once: true });
+  ask.onSettled(stop);
   try {
     return await new Promise<ModelResponse>((resolve, reject) => {
       abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
@@ -131,7 +135,7 @@ function runnable(response: ModelResponse): ModelResponse {
 function fail(runtime: Runtime, record: AgentRecord, ask: Ask, input: WorkInput, error: TroupeError): CallOutcome {
   const summary = { code: error.code, class: error.class, message: error.message };
   account(runtime, record, ask, { usage: unknownUsage, costUsd: undefined, error: summary });
-  ask.error = error;
+  ask.failures.push(error);
   const remainingMs = ask.deadlineAt - runtime.clock.now();
   const facts = { ...pick(error), retries: input.retries, remainingMs, delivered: ask.delivered };
   const retryInMs = retryDelayMs(facts, runtime.random);
@@ -156,4 +160,5 @@ function account(
   ask.attempts.push({ ...call, ...result, durationMs: runtime.clock.now() - startedAt });
   record.usage = addUsage(record.usage, result.usage);
   record.costUsd = addKnown(record.costUsd, result.costUsd);
+  runtime.store.addUsage({ agent: record.name, calls: 1, usage: result.usage, costUsd: result.costUsd });
 }

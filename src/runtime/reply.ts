@@ -33,4 +33,6 @@ export type StreamEvent =
   | { readonly type: 'step-end'; readonly step: number; readonly usage: Usage; readonly finishReason: FinishReason }
   /** A call failed before it gave anything away; another follows. */
   | { readonly type: 'retry'; readonly error: NonNullable<Attempt['error']> }
+  /** A backend failed for good; the next of the chain takes over. */
+  | { readonly type: 'fallback'; readonly backend: string; readonly error: NonNullable<Attempt['error']> }
   | { readonly type: 'reply'; readonly reply: Reply };

@@ -16,7 +16,13 @@ const maxResultLength = 100_000;
 export async function runTools(runtime: Runtime, input: WorkInput, signal: AbortSignal): Promise<ToolsOutcome> {
   const { record, ask } = workOf(runtime, input);
   const calls = ask.response?.toolCalls ?? [];
-  await Promise.all(calls.map((call) => runOne(runtime, { record, ask, call, signal })));
+  const running = new Set<AbortController>();
+  const stop = () => {
+    for (const abort of running) abort.abort(signal.reason);
+  };
+  signal.addEventListener('abort', stop, { once: true });
+  ask.onSettled(stop);
+  await Promise.all(calls.map((call) => runOne(runtime, { record, ask, call, signal, running })));
   const messages = record.conversation.length + (ask.prompted ? 1 : 2) + calls.length;
   return { askId: input.askId, attempt: input.attempt, messages, tokens: record.actor.getSnapshot().context.tokens };
 }
@@ -26,6 +32,8 @@ interface Run {
   readonly ask: Ask;
   readonly call: ToolCall;
   readonly signal: AbortSignal;
+  /** The calls in progress, each to be aborted by itself. */
+  readonly running: Set<AbortController>;
 }
 
 async function runOne(runtime: Runtime, run: Run): Promise<void> {
@@ -61,24 +69,19 @@ async function toolResult(runtime: Runtime, run: Run): Promise<ToolMessage> {
 }
 
 /** Runs the tool until it ends, its time is over or the ask is given up, whether it obeys the signal or not. */
-function inTime(runtime: Runtime, { record, ask, call, signal }: Run, tool: Tool, args: unknown): Promise<unknown> {
+function inTime(runtime: Runtime, { record, ask, call, running }: Run, tool: Tool, args: unknown): Promise<unknown> {
+  const { clock } = runtime;
   const { toolMs } = record.spec.timeouts;
   const abort = new AbortController();
   const context: ToolContext = { agent: record.name, askId: ask.askId, callId: call.id, signal: abort.signal };
+  const timer = clock.setTimeout(() => abort.abort(new Error(`The tool took longer than ${toolMs} ms.`)), toolMs);
+  running.add(abort);
   return new Promise((resolve, reject) => {
-    const stop = () => abort.abort(signal.reason);
-    const timer = runtime.clock.setTimeout(
-      () => abort.abort(new Error(`The tool took longer than ${toolMs} ms.`)),
-      toolMs,
-    );
-    const end = () => {
-      runtime.clock.clearTimeout(timer);
-      signal.removeEventListener('abort', stop);
-    };
-    signal.addEventListener('abort', stop, { once: true });
     abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
-    tool.run(args, context).then(resolve, reject).finally(end);
-    abort.signal.addEventListener('abort', end, { once: true });
+    tool.run(args, context).then(resolve, reject);
+  }).finally(() => {
+    clock.clearTimeout(timer);
+    running.delete(abort);
   });
 }
 

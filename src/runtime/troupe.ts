@@ -9,18 +9,21 @@ import { EventEmitter } from 'eventemitter3';
 import { createActor } from 'xstate';
 import type { Backend } from '../../actors/backend.ts';
 import { systemClock } from '../../actors/clock.ts';
+import { memoryStore } from '../../actors/store/memory.ts';
+import type { Store } from '../../actors/store/store.ts';
 import { Conversation } from '../core/conversation.ts';
-import { TroupeError, toTroupeError } from '../core/errors.ts';
+import { TroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
 import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
-import { Agent, type AgentHost, type AgentState, stateOf } from './agent.ts';
+import { Agent, type AgentHost, type AgentState, type ForkOptions, stateOf } from './agent.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
-import { type AgentSpec, type ResolvedSpec, resolveSpec } from './agent-spec.ts';
+import { type AgentSpec, modelAt, overrideSpec, type ResolvedSpec, resolveSpec } from './agent-spec.ts';
 import { Ask, type AskOptions } from './ask.ts';
 import { Backends, embeddedBackend } from './backends.ts';
 import { agentDead, bindAgentMachine } from './bind.ts';
+import { Supervisor } from './supervisor.ts';
 
 /** Options of `createTroupe`; every one may be left out. */
 export interface TroupeOptions {
@@ -28,6 +31,8 @@ export interface TroupeOptions {
   readonly backends?: Readonly<Record<string, Backend>>;
   /** What a spec leaves out. `defaults.backend`: the first of `backends`, else `offline`. */
   readonly defaults?: AgentSpec;
+  /** Where conversations, asks and the ledger live. Default: `memoryStore()`. */
+  readonly store?: Store;
   /** Default: the process's clock. */
   readonly clock?: Clock;
   /** Default: a counter for each kind. */
@@ -41,6 +46,8 @@ export interface TroupeEvents {
   'agent-spawned': [agent: Agent];
   'agent-dead': [name: string];
   'dead-letter': [letter: DeadLetter];
+  /** Something could not be made durable; the work goes on. */
+  'store-failed': [error: TroupeError];
 }
 
 /** An ask that could not be delivered. */
@@ -65,6 +72,17 @@ export interface AgentInfo {
   readonly costUsd: number | undefined;
 }
 
+/** Tokens and USD; `costUsd` is undefined when no price is known. */
+export interface Spend {
+  readonly usage: Usage;
+  readonly costUsd: number | undefined;
+}
+
+interface Entry {
+  readonly record: AgentRecord;
+  readonly agent: Agent;
+}
+
 /** Makes a troupe. Throws `TROUPE_ERR_OPTION_INVALID` with every problem that it finds. */
 export function createTroupe(options: TroupeOptions = {}): Troupe {
   checkOptions('createTroupe', options, troupeRules);
@@ -72,34 +90,41 @@ export function createTroupe(options: TroupeOptions = {}): Troupe {
 }
 
 export class Troupe implements AsyncDisposable {
-  readonly #agents = new Map<string, { readonly record: AgentRecord; readonly agent: Agent }>();
+  readonly #agents = new Map<string, Entry>();
   readonly #backends: Backends;
   readonly #defaults: AgentSpec;
   readonly #events = new EventEmitter<TroupeEvents>();
+  readonly #supervisor: Supervisor;
   readonly #runtime: Runtime;
   readonly #machine: ReturnType<typeof bindAgentMachine>;
   readonly #host: AgentHost = {
     prepare: (record, prompt, options) => this.#prepare(record, prompt, options),
     deliver: (record, ask) => this.#deliver(record, ask),
+    fork: (record, name, options) => this.#fork(record, name, options),
+    kill: (record, reason) => this.#isAlive(record) && this.#supervisor.kill(record.name, reason),
   };
-  #buried: { readonly usage: Usage; readonly costUsd: number | undefined } = {
-    usage: unknownUsage,
-    costUsd: undefined,
-  };
+  #buried: Spend = { usage: unknownUsage, costUsd: undefined };
   #closing: Promise<void> | undefined;
 
   /** Use `createTroupe`. */
   constructor(options: TroupeOptions) {
-    const { backends = {}, defaults = {}, clock = systemClock, ids = counter(), random = Math.random } = options;
+    const { backends = {}, defaults = {}, store = memoryStore() } = options;
+    const { clock = systemClock, ids = counter(), random = Math.random } = options;
     this.#backends = new Backends(backends);
     this.#defaults = { backend: Object.keys(backends)[0] ?? embeddedBackend, ...defaults };
+    this.#supervisor = new Supervisor({
+      kill: (name, reason) => this.#agents.get(name)?.record.actor.send({ type: 'kill', reason }),
+      killEveryone: (reason) => {
+        for (const { record } of [...this.#agents.values()]) record.actor.send({ type: 'kill', reason });
+      },
+      bury: (name, error) => this.#bury(name, error),
+    });
     this.#runtime = {
-      clock,
-      ids,
-      random,
+      ...{ clock, ids, random, store },
       record: (name) => this.#agents.get(name)?.record,
       backend: (name) => this.#backends.get(name),
-      bury: (record) => this.#bury(record),
+      chooseBackend: (call) => this.#supervisor.chooseBackend(call),
+      storeFailed: (error) => this.#emit('store-failed', error),
     };
     this.#machine = bindAgentMachine(this.#runtime);
   }
@@ -109,21 +134,14 @@ export class Troupe implements AsyncDisposable {
     return this.#runtime.clock;
   }
 
-  /** Brings up an agent. Rejects when the name is taken, an option is wrong or the backend cannot be had. */
+  /** Brings up an agent. Rejects when the name is taken, an option is wrong or a backend cannot be had. */
   async spawn(name: string, spec: AgentSpec = {}): Promise<Agent> {
-    this.#assertOpen();
     checkOptions('spawn', { name }, { name: isName });
-    if (this.#agents.has(name)) {
-      const message = `There is a living agent "${name}"; kill it first or choose another name.`;
-      throw new TroupeError('TROUPE_ERR_AGENT_NAME_TAKEN', message, { agent: name });
-    }
-    const full = { ...this.#defaults, ...spec };
-    const resolved = resolveSpec(`spawn("${name}")`, full);
-    const backend = this.#backendName(full.backend);
-    this.#backends.get(backend);
-    const agent = this.#start(name, resolved, backend, full.model);
-    this.#emit('agent-spawned', agent);
-    return agent;
+    const resolved = resolveSpec(`spawn("${name}")`, overrideSpec(this.#defaults, spec), this.#backends);
+    const { system } = resolved;
+    return this.#supervisor.spawn(name, this.#agents.has(name), () =>
+      this.#start(name, resolved, new Conversation(system)),
+    );
   }
 
   /** The living agent of this name. */
@@ -139,7 +157,7 @@ export class Troupe implements AsyncDisposable {
         name: record.name,
         state: stateOf(record),
         backend: context.backend,
-        model: record.model ?? this.#backends.get(context.backend).model,
+        model: modelAt(record.spec, context.backend, this.#backends),
         createdAt: record.createdAt,
         waiting: context.mailbox.length,
         usage: record.usage,
@@ -149,7 +167,7 @@ export class Troupe implements AsyncDisposable {
   }
 
   /** Tokens and USD of all agents, dead ones included. */
-  usage(): { readonly usage: Usage; readonly costUsd: number | undefined } {
+  usage(): Spend {
     let sum = this.#buried;
     for (const { record } of this.#agents.values()) sum = addSpend(sum, record);
     return sum;
@@ -166,7 +184,7 @@ export class Troupe implements AsyncDisposable {
     return this;
   }
 
-  /** Kills all agents and closes all backends. Rejects with what a backend's `close` rejects with. */
+  /** Kills all agents, closes all backends and the store. Rejects with what one of them rejects with. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -184,16 +202,17 @@ export class Troupe implements AsyncDisposable {
   }
 
   #deliver(record: AgentRecord, ask: Ask): void {
-    const { askId, signal } = ask;
-    const { actor } = record;
+    const { askId, signal, acceptedAt, deadlineAt } = ask;
+    const { name, actor } = record;
     const refusal = this.#refusal(record, ask);
     if (refusal !== undefined) {
-      ask.reject(refusal.with({ agent: record.name, askId }));
+      ask.reject(refusal.with({ agent: name, askId }));
       return;
     }
     record.asks.set(askId, ask);
-    const { clock } = this.#runtime;
-    const timer = clock.setTimeout(() => actor.send({ type: 'expire', askId }), ask.deadlineAt - clock.now());
+    const { clock, store } = this.#runtime;
+    store.putAsk({ agent: name, askId, prompt: ask.prompt.content, acceptedAt, deadlineAt });
+    const timer = clock.setTimeout(() => actor.send({ type: 'expire', askId }), deadlineAt - clock.now());
     const onAbort = () => actor.send({ type: 'cancel', askId });
     signal?.addEventListener('abort', onAbort, { once: true });
     ask.onSettled(() => {
@@ -204,8 +223,9 @@ export class Troupe implements AsyncDisposable {
   }
 
   /** Why an ask cannot be delivered. */
-  #refusal({ name, asks, actor }: AgentRecord, { askId, signal }: Ask): TroupeError | undefined {
-    if (this.#agents.get(name)?.record.actor !== actor) {
+  #refusal(record: AgentRecord, { askId, signal }: Ask): TroupeError | undefined {
+    const { name, asks } = record;
+    if (!this.#isAlive(record)) {
       const error = agentDead(name, 'it was killed or has crashed');
       this.#emit('dead-letter', { agent: name, askId, error });
       return error;
@@ -217,59 +237,66 @@ export class Troupe implements AsyncDisposable {
     return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The \`signal\` of the ask to "${name}" was aborted already.`);
   }
 
-  #start(name: string, spec: ResolvedSpec, backend: string, model: string | undefined): Agent {
-    const { maxSteps, maxRetries, mailboxLimit } = spec;
-    const conversation = new Conversation(spec.system);
+  async #fork(parent: AgentRecord, name: string, options: ForkOptions): Promise<Agent> {
+    const { at, ...overrides } = options;
+    checkOptions('fork', { name, at }, { name: isName, at: rules.count });
+    const spec = resolveSpec(`fork("${name}")`, overrideSpec(parent.spec.given, overrides), this.#backends);
+    const { conversation } = parent;
+    const groupCount = at === undefined ? conversation.groupCount : conversation.groupsWithin(at);
+    const start = () => this.#start(name, spec, conversation.fork(groupCount, spec.system), parent);
+    return this.#supervisor.fork(name, this.#agents.has(name), this.#isAlive(parent), start);
+  }
+
+  #start(name: string, spec: ResolvedSpec, conversation: Conversation, parent?: AgentRecord): Agent {
+    const { maxSteps, maxRetries, mailboxLimit, chain, system } = spec;
+    const { clock, store } = this.#runtime;
+    const backend = chain[0];
+    const limits = { maxSteps, maxRetries, mailboxLimit, compressAtTokens: null };
+    const tokens = parent?.actor.getSnapshot().context.tokens ?? 0;
     const actor = createActor(this.#machine, {
       id: name,
-      input: {
-        name,
-        backend,
-        limits: { maxSteps, maxRetries, mailboxLimit, compressAtTokens: null },
-        messages: conversation.length,
-        tokens: 0,
-      },
+      parent: this.#supervisor.ref,
+      input: { name, backend, limits, messages: conversation.length, tokens },
     });
-    const createdAt = this.#runtime.clock.now();
+    const createdAt = clock.now();
     const record: AgentRecord = {
-      ...{ name, spec, conversation, createdAt, backend, model, actor },
+      ...{ name, spec, conversation, createdAt, actor },
       ...{ asks: new Map(), usage: unknownUsage, costUsd: undefined },
     };
     const agent = new Agent(record, this.#host);
     this.#agents.set(name, { record, agent });
-    actor.subscribe({ error: (thrown) => this.#crash(record, thrown) });
+    store.putAgent({
+      ...{ name, backend, createdAt },
+      ...(spec.given.model !== undefined && { model: spec.given.model }),
+      ...(system !== undefined && { system }),
+      ...(parent && { parent: { name: parent.name, groupCount: conversation.groupCount } }),
+    });
     actor.start();
+    this.#emit('agent-spawned', agent);
     return agent;
   }
 
-  /** The machine itself failed (I9 says never): what waits is answered, the agent is gone, nobody else notices. */
-  #crash(record: AgentRecord, thrown: unknown): void {
-    const error = toTroupeError(thrown, `Agent "${record.name}"`);
-    for (const ask of record.asks.values()) ask.reject(error.with({ agent: record.name, askId: ask.askId }));
+  /** Takes a dead agent off the list. When its machine failed (I9 says never), what waits is answered here. */
+  #bury(name: string, error?: TroupeError): void {
+    const record = this.#agents.get(name)?.record;
+    if (record === undefined || record.actor.getSnapshot().status === 'active') return;
+    for (const ask of record.asks.values())
+      ask.reject((error ?? agentDead(name, 'it is gone')).with({ agent: name, askId: ask.askId }));
     record.asks.clear();
-    this.#bury(record);
-  }
-
-  #bury(record: AgentRecord): void {
-    if (this.#agents.get(record.name)?.record !== record) return;
-    this.#agents.delete(record.name);
+    this.#agents.delete(name);
+    this.#runtime.store.removeAgent(name);
     this.#buried = addSpend(this.#buried, record);
-    this.#emit('agent-dead', record.name);
+    this.#emit('agent-dead', name);
   }
 
-  #backendName(backend: string | Backend = embeddedBackend): string {
-    return typeof backend === 'string' ? backend : this.#backends.nameOf(backend);
+  #isAlive(record: AgentRecord): boolean {
+    return this.#agents.get(record.name)?.record === record;
   }
 
   async #close(): Promise<void> {
-    for (const { record } of [...this.#agents.values()])
-      record.actor.send({ type: 'kill', reason: 'the troupe was closed' });
-    await this.#backends.close();
-  }
-
-  #assertOpen(): void {
-    if (this.#closing === undefined) return;
-    throw new TroupeError('TROUPE_ERR_TROUPE_CLOSED', 'The troupe is closed: create another.');
+    this.#supervisor.close();
+    const closed = await Promise.allSettled([this.#backends.close(), this.#runtime.store.close()]);
+    for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 
   /** Like `emit`, but a listener that throws neither stops the others nor reaches us. */
@@ -284,7 +311,7 @@ export class Troupe implements AsyncDisposable {
   }
 }
 
-function addSpend(sum: ReturnType<Troupe['usage']>, { usage, costUsd }: Pick<AgentRecord, 'usage' | 'costUsd'>) {
+function addSpend(sum: Spend, { usage, costUsd }: Spend): Spend {
   return { usage: addUsage(sum.usage, usage), costUsd: addKnown(sum.costUsd, costUsd) };
 }
 
@@ -315,6 +342,7 @@ const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
 const troupeRules: Readonly<Record<keyof TroupeOptions, Rule>> = {
   backends: rules.object,
   defaults: rules.object,
+  store: rules.object,
   clock: rules.object,
   ids: rules.callback,
   random: rules.callback,

@@ -48,7 +48,8 @@ describe('a conversation', () => {
     conversation.append([user('a'), said('b')]);
     conversation.append([user('c'), call('1'), result('1')]);
     conversation.append([said('d')]);
-    expect([7, 6, 5, 4, 3, 2, 1, 0].map((at) => conversation.fork(at).length)).toEqual([7, 6, 3, 3, 3, 1, 1, 1]);
+    const forkAt = (at: number) => conversation.fork(conversation.groupsWithin(at)).length;
+    expect([7, 6, 5, 4, 3, 2, 1, 0].map(forkAt)).toEqual([7, 6, 3, 3, 3, 1, 1, 1]);
   });
 
   test('a fork and its parent never see what the other appends (any interleaving)', () => {
@@ -62,7 +63,7 @@ describe('a conversation', () => {
           for (const [number, { who, fork, at }] of steps.entries()) {
             const index = who % living.length;
             if (fork) {
-              living.push(living[index]!.fork(at));
+              living.push(living[index]!.fork(living[index]!.groupsWithin(at)));
               expected.push(expected[index]!.slice(0, Math.max(1, at - ((at - 1) % 2))));
             } else {
               living[index]!.append([user(`u${number}`), said(`a${number}`)]);

@@ -51,6 +51,7 @@ describe('transition() lists effects as data', () => {
     expect(value).toBe('idle');
     expect(context).toEqual({
       ...input,
+      home: 'first',
       mailbox: [],
       askId: null,
       step: 1,

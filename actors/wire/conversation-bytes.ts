@@ -1,0 +1,110 @@
+/**
+ * The bytes of a conversation in a wire format, each message encoded once however often it is sent.
+ *
+ * W1  Bytes are kept per log, so that forks share them until they differ; a fork that differs begins its own buffer.
+ * W2  Bytes that were handed out never change: a buffer is only written behind its end, or replaced by a larger one.
+ * W3  What closes a request is never written here.
+ */
+import type { Conversation, LogView } from '../../src/core/conversation.ts';
+import type { Message } from '../../src/core/types.ts';
+
+/** How a protocol writes messages. One object for each protocol: it is the key of the buffers. */
+export interface MessageFormat {
+  /** One message as JSON. */
+  readonly encode: (message: Message) => string;
+}
+
+/** All messages of a request, separated by commas: the conversation and what follows it, as pieces in order. */
+export function messageBytes(
+  format: MessageFormat,
+  conversation: Conversation,
+  prompt: readonly Message[],
+): Uint8Array[] {
+  const buffers = buffersOf(format);
+  const pieces: Uint8Array[] = [];
+  if (conversation.system !== undefined) pieces.push(buffers.once(conversation.system));
+  const body = buffers.ofLog(conversation.log, conversation.groupCount);
+  if (body.length > 0) pieces.push(body);
+  for (const message of prompt) pieces.push(buffers.once(message));
+  const last = pieces.pop();
+  if (last !== undefined) pieces.push(last.subarray(0, -1));
+  return pieces;
+}
+
+/** The buffers of one format. */
+class FormatBuffers {
+  readonly #format: MessageFormat;
+  readonly #logs = new WeakMap<LogView, LogBytes>();
+  /** Messages that are in no log: system messages, and prompts until their step succeeds. */
+  readonly #single = new WeakMap<Message, Uint8Array>();
+
+  constructor(format: MessageFormat) {
+    this.#format = format;
+  }
+
+  once(message: Message): Uint8Array {
+    let bytes = this.#single.get(message);
+    if (bytes === undefined) {
+      bytes = Buffer.from(`${this.#format.encode(message)},`);
+      this.#single.set(message, bytes);
+    }
+    return bytes;
+  }
+
+  ofLog(log: LogView, groupCount: number): Uint8Array {
+    let bytes = this.#logs.get(log);
+    if (bytes === undefined) {
+      bytes = new LogBytes();
+      this.#logs.set(log, bytes);
+    }
+    for (const group of log.groups.slice(bytes.groupCount, groupCount))
+      bytes.append(group.map((message) => this.#take(message)));
+    return bytes.upTo(groupCount);
+  }
+
+  #take(message: Message): Uint8Array {
+    const bytes = this.once(message);
+    this.#single.delete(message);
+    return bytes;
+  }
+}
+
+/** One growing buffer, and where each group ends in it. */
+class LogBytes {
+  #bytes = Buffer.allocUnsafe(4096);
+  readonly #ends: number[] = [];
+
+  get groupCount(): number {
+    return this.#ends.length;
+  }
+
+  append(messages: readonly Uint8Array[]): void {
+    const start = this.#ends.at(-1) ?? 0;
+    const end = messages.reduce((sum, { length }) => sum + length, start);
+    if (end > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(end, this.#bytes.length * 2));
+      this.#bytes.copy(larger, 0, 0, start);
+      this.#bytes = larger;
+    }
+    messages.reduce((offset, bytes) => {
+      this.#bytes.set(bytes, offset);
+      return offset + bytes.length;
+    }, start);
+    this.#ends.push(end);
+  }
+
+  upTo(groupCount: number): Uint8Array {
+    return this.#bytes.subarray(0, groupCount === 0 ? 0 : this.#ends[groupCount - 1]);
+  }
+}
+
+const formats = new WeakMap<MessageFormat, FormatBuffers>();
+
+function buffersOf(format: MessageFormat): FormatBuffers {
+  let buffers = formats.get(format);
+  if (buffers === undefined) {
+    buffers = new FormatBuffers(format);
+    formats.set(format, buffers);
+  }
+  return buffers;
+}

@@ -1,0 +1,73 @@
+/** The request of the OpenAI chat completions protocol: our words to its JSON. */
+import type { JsonObject, Message, ModelParameters, ToolDefinition } from '../../src/core/types.ts';
+import { type ModelRequest, requestMessages } from '../backend.ts';
+
+/** The name of the cap on generated tokens: OpenAI's newer models refuse the old one, other servers know no other. */
+export type MaxTokensField = 'max_tokens' | 'max_completion_tokens';
+
+const defaultMaxTokens = 4096;
+
+/** What a backend adds to each request of its own. */
+export interface ChatDefaults {
+  /** For what the request's own parameters do not set. */
+  readonly parameters?: ModelParameters | undefined;
+  readonly maxTokensField: MaxTokensField;
+}
+
+/** The body of a request, as JSON. It always asks for a stream with usage; `parameters.extra` wins over all. */
+export function chatBody(request: ModelRequest, defaults: ChatDefaults): string {
+  const { tools } = request;
+  const parameters = { ...defaults.parameters, ...request.parameters };
+  const extra = parameters.extra ?? {};
+  return JSON.stringify({
+    model: request.model,
+    messages: requestMessages(request).map(wireMessage),
+    ...(tools.length > 0 ? { tools: tools.map(wireTool) } : {}),
+    stream: true,
+    stream_options: { include_usage: true },
+    ...maxTokens(parameters, defaults.maxTokensField, extra),
+    temperature: parameters.temperature,
+    top_p: parameters.topP,
+    stop: parameters.stop,
+    seed: parameters.seed,
+    response_format: responseFormat(parameters),
+    ...extra,
+  });
+}
+
+function wireMessage(message: Message): object {
+  if (message.role === 'tool') return { role: 'tool', tool_call_id: message.callId, content: message.content };
+  if (message.role !== 'assistant' || message.toolCalls === undefined || message.toolCalls.length === 0)
+    return { role: message.role, content: message.content };
+  const calls = message.toolCalls.map(({ id, name, arguments: text }) => ({
+    id,
+    type: 'function',
+    function: { name, arguments: isJson(text) ? text : '{}' },
+  }));
+  return { role: 'assistant', content: message.content, tool_calls: calls };
+}
+
+/** Servers that read a call's arguments fail on a conversation that holds broken ones. */
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function wireTool({ name, description, parameters }: ToolDefinition): object {
+  return { type: 'function', function: { name, description, parameters } };
+}
+
+function maxTokens(parameters: ModelParameters, field: MaxTokensField, extra: JsonObject): object {
+  if (Object.hasOwn(extra, 'max_tokens') || Object.hasOwn(extra, 'max_completion_tokens')) return {};
+  return { [field]: parameters.maxTokens ?? defaultMaxTokens };
+}
+
+function responseFormat({ responseFormat: format }: ModelParameters): object | undefined {
+  if (format === undefined) return undefined;
+  if (format.type === 'json') return { type: 'json_object' };
+  return { type: 'json_schema', json_schema: { name: format.name, schema: format.schema, strict: true } };
+}
