@@ -2,65 +2,95 @@
 import { HttpClient } from './wire/http.ts';
 import { redactor } from './wire/redact.ts';
 
-/** A server that answers, and a model that it has. */
-export interface ModelServer {
-  /** What usually listens there: a guess by the port. */
-  readonly kind: string;
-  readonly endpoint: string;
-  /** The first model that is not for embeddings. */
-  readonly model: string;
-}
-
-/** A place to look at. */
+/** A place where a model server usually listens. */
 export interface UsualPlace {
-  readonly kind: string;
+  /** The built-in backend for it. */
+  readonly backend: string;
   readonly port: number;
 }
 
-/** In order of preference. */
+/** In order of preference. Two that share a port are told apart by what they answer. */
 export const usualPlaces: readonly UsualPlace[] = [
-  { kind: 'ollama', port: 11434 },
-  { kind: 'llama.cpp', port: 8080 },
-  { kind: 'lm-studio', port: 1234 },
-  { kind: 'vllm', port: 8000 },
+  { backend: 'ollama', port: 11434 },
+  { backend: 'llamaCpp', port: 8080 },
+  { backend: 'lmStudio', port: 1234 },
+  { backend: 'vllm', port: 8000 },
 ];
 
-/** Options of `findModelServer`. */
+/** What a look at one place showed. */
+export interface Probe {
+  /** The backend that fits what answered; the place's own when nothing did. */
+  readonly backend: string;
+  readonly endpoint: string;
+  /** Ids of the models it lists; empty when it lists none or does not answer. */
+  readonly models: readonly string[];
+  /** Why it cannot be used; absent when it can. */
+  readonly problem?: string;
+}
+
+/** Options of `probeServers`. */
 export interface DiscoverOptions {
   /** Default: `usualPlaces`. */
   readonly places?: readonly UsualPlace[];
-  /** How long one server may take to answer. Default 1,000. */
+  /** How long one server may take to answer, in milliseconds. Default 1,000. */
   readonly timeoutMs?: number;
 }
 
-/** The first usual place at which a server lists a model that can chat; undefined when there is none. */
-export async function findModelServer(options: DiscoverOptions = {}): Promise<ModelServer | undefined> {
+/** Looks at all places at once; the answers stand in the order of the places. */
+export async function probeServers(options: DiscoverOptions = {}): Promise<Probe[]> {
   const { places = usualPlaces, timeoutMs = 1000 } = options;
   const client = new HttpClient({ maxReplyBytes: 1_000_000, redact: redactor([]) });
   try {
-    const found = await Promise.all(places.map((place) => look(client, place, timeoutMs).catch(() => undefined)));
-    return found.find((server) => server !== undefined);
+    return await Promise.all(places.map((place) => probe(client, place, timeoutMs)));
   } finally {
     await client.close();
   }
 }
 
-async function look(
-  client: HttpClient,
-  { kind, port }: UsualPlace,
-  timeoutMs: number,
-): Promise<ModelServer | undefined> {
+/** A model of a probed server that can chat: its first that is not for embeddings. */
+export function chatModel({ models }: Probe): string | undefined {
+  return models.find((id) => !/embed/i.test(id));
+}
+
+async function probe(client: HttpClient, { backend, port }: UsualPlace, timeoutMs: number): Promise<Probe> {
   const endpoint = `http://127.0.0.1:${port}`;
   const url = new URL('/v1/models', endpoint);
-  const { status, text } = await client.send({
-    method: 'GET',
-    url,
-    headers: {},
-    signal: AbortSignal.timeout(timeoutMs),
-  });
-  if (status !== 200) return undefined;
-  const { data } = JSON.parse(text) as { data?: readonly { id?: unknown }[] };
-  const ids = Array.isArray(data) ? data.map(({ id }) => id).filter((id) => typeof id === 'string') : [];
-  const model = ids.find((id) => !/embed/i.test(id));
-  return model === undefined ? undefined : { kind, endpoint, model };
+  const signal = AbortSignal.timeout(timeoutMs);
+  const reply = await client.send({ method: 'GET', url, headers: {}, signal }).catch(() => undefined);
+  if (reply === undefined) {
+    return { backend, endpoint, models: [], problem: signal.aborted ? 'it does not answer' : 'nothing listens there' };
+  }
+  const listed = modelList(reply.text);
+  if (reply.status !== 200 || listed === undefined) {
+    return { backend, endpoint, models: [], problem: `what listens there is no model server (HTTP ${reply.status})` };
+  }
+  const models = listed.map(({ id }) => id).filter((id) => typeof id === 'string');
+  const found = { backend: backendFor(listed) ?? backend, endpoint, models };
+  return models.length === 0 ? { ...found, problem: 'it has no model yet' } : found;
 }
+
+interface Listed {
+  readonly id?: unknown;
+  readonly owned_by?: unknown;
+}
+
+function modelList(text: string): readonly Listed[] | undefined {
+  try {
+    const { data } = JSON.parse(text) as { readonly data?: unknown };
+    // Ollama without a model lists `null`.
+    if (data === null) return [];
+    return Array.isArray(data) ? data.filter((item) => typeof item === 'object' && item !== null) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Servers that say who they are. */
+function backendFor(listed: readonly Listed[]): string | undefined {
+  return listed.map(({ owned_by: owner }) => owners.get(String(owner))).find((backend) => backend !== undefined);
+}
+
+const owners: ReadonlyMap<string, string> = new Map([
+  ['llamacpp', 'llamaCpp'],
+  ['vllm', 'vllm'],
+]);

@@ -51,7 +51,8 @@ export async function reviewStep(reviewing: Reviewing): Promise<ReviewStep> {
   }
   const plan = planFor(listing, task.domains, maxFiles);
   const reads = new Map<string, ToolResult[]>(plan.wanted.map((path) => [path, []]));
-  for (const result of task.results) if (result.name === 'read_file') reads.get(String(result.args['path']))?.push(result);
+  for (const result of task.results)
+    if (result.name === 'read_file') reads.get(String(result.args['path']))?.push(result);
   const read = plan.wanted.map((path) => ({ path, ...textOf(reads.get(path) ?? []) }));
   const open = read.flatMap(({ path, next }) => (next === undefined ? [] : [{ path, from: next, to: lastLine }]));
   if (open.length > 0) return { calls: open.slice(0, readsPerStep).map((args) => ({ name: 'read_file', args })) };
@@ -100,7 +101,7 @@ interface Plan {
   readonly wanted: readonly string[];
   /** How many files of a kind that the rules know are beyond the limits. */
   readonly leftOut: number;
-  /** Endings of the files that the rules do not know. */
+  /** Endings of the files that the rules do not look at. */
   readonly unknown: readonly string[];
 }
 
@@ -162,7 +163,7 @@ async function report(
   const skipped = [...alone.values()].reduce((sum, count) => sum + count, 0);
   const notes = [
     ...(plan.unknown.length > 0
-      ? [`${plan.unknown.length} of kinds that these rules do not know: ${list(plan.unknown)}`]
+      ? [`${plan.unknown.length} of kinds that these rules do not look at: ${list(plan.unknown)}`]
       : []),
     ...[...alone].map(([reason, count]) => `${count} ${reason}`),
     ...(plan.wanted.length > files.length ? [`${plan.wanted.length - files.length} could not be read`] : []),

@@ -57,7 +57,7 @@ function exportedDeclarations(source: Source): readonly Exported[] {
     const inner = child(statement, 'declaration');
     const isExport = /^Export(Named|Default)Declaration$/.test(statement.type);
     for (const { name, node } of named(isExport ? inner : statement)) {
-      const isDocumented = [statement, inner, node].some((one) => (one?.leadingComments?.length ?? 0) > 0);
+      const isDocumented = [statement, inner, ...membersOf(node)].some(hasComment);
       const overload = declared.get(name);
       declared.set(name, {
         name,
@@ -72,6 +72,15 @@ function exportedDeclarations(source: Source): readonly Exported[] {
     for (const name of commonJsExports(statement, source)) exports.add(name);
   }
   return [...declared.values()].filter(({ name }) => exports.has(name));
+}
+
+/** A declaration and, of a class, its members: a class is documented when one of them is. */
+function membersOf(node: SyntaxNode): readonly SyntaxNode[] {
+  return /^Class/.test(node.type) ? [node, ...children(child(node, 'body'), 'body')] : [node];
+}
+
+function hasComment(node: SyntaxNode | undefined): boolean {
+  return (node?.leadingComments?.length ?? 0) > 0;
 }
 
 /** The functions and classes that a declaration names. */
@@ -114,7 +123,7 @@ function* unknownParam(source: Source): Generator<Hit> {
     if (wrong === undefined || names.some((name) => isRenamed(name, wrong.name))) continue;
     const has = names.length === 0 ? 'takes no parameters' : `takes \`${names.join('`, `')}\``;
     yield {
-      line: lineOf(comment as unknown as SyntaxNode) + wrong.line,
+      line: lineOf(comment) + wrong.line,
       title: `The comment describes a parameter \`${wrong.name}\` that does not exist`,
       detail: `${nameFor(node, source)} ${has}.`,
       suggestion: 'Bring the comment in line with the signature.',
@@ -132,7 +141,7 @@ function* returnsNothing(source: Source): Generator<Hit> {
     if (at < 0 || /asserts|void|undefined|never|nothing|null|\bthis\b|\?/i.test(lines[at] ?? '')) continue;
     if (word(node, 'kind') === 'constructor' || gives(body)) continue;
     yield {
-      line: lineOf(comment as unknown as SyntaxNode) + at,
+      line: lineOf(comment) + at,
       title: 'The comment promises a result that is never given',
       detail: `${nameFor(node, source)} has no return statement with a value.`,
       suggestion: 'Remove @returns, or return what it says.',

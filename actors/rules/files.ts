@@ -26,7 +26,7 @@ export function isTest(path: string): boolean {
     /(^|\/)(__\w+__|tests?|specs?|fixtures?|examples?|samples?|demos?|bench(marks?)?|e2e|mocks?|stor(y|ies))\//i;
   return (
     folder.test(path) ||
-    /[._-](test|spec|bench|stories|e2e|fixture)s?\.\w+$/i.test(path) ||
+    /[._/-](test|spec|bench|stories|e2e|fixture)s?\.\w+$/i.test(path) ||
     /(^|\/)(test_\w+|conftest)\.py$/.test(path)
   );
 }

@@ -5,6 +5,7 @@ import {
   calleeName,
   child,
   children,
+  flag,
   isCall,
   isMember,
   keyOf,
@@ -101,7 +102,7 @@ export function isPlainNumber(node: SyntaxNode | undefined, source: Source): boo
 }
 
 /** The type of an identifier's annotation: `TSNumberKeyword`, `TSArrayType`, … */
-export function annotation(id: SyntaxNode | undefined): string | undefined {
+function annotation(id: SyntaxNode | undefined): string | undefined {
   return annotationNode(id)?.type;
 }
 
@@ -204,17 +205,16 @@ function isRequestPart(member: SyntaxNode): boolean {
 }
 
 /** Whether an identifier is only the name of a property, not a variable. */
-export function isPropertyName(id: SyntaxNode, source: Source): boolean {
+function isPropertyName(id: SyntaxNode, source: Source): boolean {
   const parent = source.parent(id);
   if (parent === undefined) return false;
-  if (isMember(parent)) return child(parent, 'property') === id && !isComputed(parent);
+  if (isMember(parent)) return child(parent, 'property') === id && !flag(parent, 'computed');
   return (
-    child(parent, 'key') === id && !isComputed(parent) && child(parent, 'value') !== id && keyOf(parent) !== undefined
+    child(parent, 'key') === id &&
+    !flag(parent, 'computed') &&
+    child(parent, 'value') !== id &&
+    keyOf(parent) !== undefined
   );
-}
-
-function isComputed(node: SyntaxNode): boolean {
-  return (node as unknown as { readonly computed?: boolean }).computed === true;
 }
 
 function isCapital(name: string | undefined): boolean {

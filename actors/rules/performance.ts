@@ -2,7 +2,7 @@
 
 import type { Hit } from './finding.ts';
 import { annotationNode, isConstant } from './flow.ts';
-import { type Loop, lineOf, loopAround, type Rule } from './rule.ts';
+import { isProgram, type Loop, lineOf, loopAround, type Rule } from './rule.ts';
 import type { Source } from './source.ts';
 import {
   bare,
@@ -87,8 +87,7 @@ const fills = /^(push|unshift|add|set|append|delete|splice)$/;
 
 /** A call that blocks the process, in code that others wait for. */
 function* syncInAsync(source: Source): Generator<Hit> {
-  if (/(^|\/)(cli|bin|scripts?|tools?|build|config)(\/|\.|-|$)/.test(source.path) || source.text.startsWith('#!'))
-    return;
+  if (isProgram(source)) return;
   for (const call of source.calls()) {
     const origin = source.origin(child(call, 'callee'));
     if (origin === undefined || !/^(fs|child_process|zlib|crypto)$/.test(origin.module)) continue;

@@ -25,9 +25,15 @@ export interface Loop {
 
 const iterators = new Set(['map', 'forEach', 'filter', 'flatMap', 'some', 'every', 'find', 'findIndex', 'reduce']);
 
-/** The line where a node starts. */
-export function lineOf(node: SyntaxNode): number {
+/** The line where a node or comment starts. */
+export function lineOf(node: { readonly loc: SyntaxNode['loc'] }): number {
   return node.loc.start.line;
+}
+
+/** Whether a file is a program that somebody starts: a command, a script, a build step. Blocking and printing are fine there. */
+export function isProgram(source: Source): boolean {
+  const folder = /(^|\/)(cli|bin|scripts?|tools?|build|config|release|deploy|extra)(\/|\.|-|$)|(grunt|gulp)file\./i;
+  return folder.test(source.path) || source.text.startsWith('#!') || source.text.includes('process.exit(');
 }
 
 /** The innermost loop that runs a node at every turn; a function in between ends the search. */

@@ -10,6 +10,7 @@ import {
   children,
   flag,
   isCall,
+  isFunction,
   isMember,
   keyOf,
   nameOf,
@@ -95,7 +96,7 @@ function valueInSql(statement: SyntaxNode, source: Source): SyntaxNode | undefin
       if (!/^\s*(select|insert\s+into|update|delete\s+from|replace\s+into)\s/i.test(before)) return undefined;
       const isValue = /(=|<|>|\blike|\bin\s*\(|\bvalues\s*\([^)]*[,(]|\bbetween|\band)\s*['"%]*$/i.test(before);
       const isPlaceholder = /placeholder|\?|'\$'|`\$|params|bind/i.test(source.textOf(source.constant(piece) ?? piece));
-      if (isValue && !isPlaceholder && isVariable(piece)) return piece;
+      if (isValue && !isPlaceholder && isVariable(piece) && usesParameter(piece, source)) return piece;
       before += '1';
     }
   }
@@ -153,6 +154,7 @@ function* tlsCheckOff(source: Source): Generator<Hit> {
   for (const property of source.nodes('ObjectProperty')) {
     const value = child(property, 'value');
     if (keyOf(property) !== 'rejectUnauthorized' || value?.type !== 'BooleanLiteral' || flag(value, 'value')) continue;
+    if (isOptional(property, source)) continue;
     yield { line: lineOf(property), title: 'TLS certificates are not checked', ...facts };
   }
   for (const assignment of source.nodes('AssignmentExpression')) {
@@ -162,6 +164,15 @@ function* tlsCheckOff(source: Source): Generator<Hit> {
     if (!/^['"`]?0['"`]?$/.test(source.textOf(value))) continue;
     yield { line: lineOf(assignment), title: 'TLS certificates are not checked in the whole process', ...facts };
   }
+}
+
+/** Whether something is done only under a condition, which makes it an option of the program. */
+function isOptional(node: SyntaxNode, source: Source): boolean {
+  for (const ancestor of source.ancestors(node)) {
+    if (isFunction(ancestor)) return false;
+    if (/^(IfStatement|ConditionalExpression|LogicalExpression)$/.test(ancestor.type)) return true;
+  }
+  return false;
 }
 
 /** A file whose path a client chooses. */

@@ -1,7 +1,7 @@
 /** Style rules on single statements: what is misleading, left over, or not what it looks like. */
 import type { Hit } from './finding.ts';
 import { isConstant } from './flow.ts';
-import { lineOf, type Rule } from './rule.ts';
+import { isProgram, lineOf, type Rule } from './rule.ts';
 import type { Source } from './source.ts';
 import {
   calleeName,
@@ -18,6 +18,8 @@ import {
   type SyntaxNode,
   word,
 } from './syntax.ts';
+
+const mostLeftOver = 2;
 
 /** The style rules on single statements. */
 export const statementRules: readonly Rule[] = [
@@ -39,9 +41,9 @@ function* emptyCatch(source: Source): Generator<Hit> {
     if (body === undefined || children(body, 'body').length > 0) continue;
     const lastLine = clause.loc.end.line;
     if (source.comments.some(({ start, loc }) => start > clause.start && loc.start.line <= lastLine)) continue;
-    const tried = children(child(source.parent(clause), 'block'), 'body');
-    const first = tried[0];
-    if (first !== undefined && isOnLineBefore(source, first)) continue;
+    const tried = source.parent(clause);
+    const first = children(child(tried, 'block'), 'body')[0];
+    if ([tried, first].some((node) => node !== undefined && isCommented(source, node))) continue;
     yield {
       line: lineOf(clause),
       title: 'Every error is dropped here',
@@ -98,7 +100,7 @@ function* debuggerStatement(source: Source): Generator<Hit> {
   }
 }
 
-/** console.log inside the functions of a module that others import. */
+/** console.log inside the functions of a module that others import; a file with many of them means to print. */
 function* consoleLog(source: Source): Generator<Hit> {
   const name = source.path.replace(/\.\w+$/, '');
   if (
@@ -107,9 +109,12 @@ function* consoleLog(source: Source): Generator<Hit> {
     )
   )
     return;
-  if (source.text.startsWith('#!') || !exportsSomething(source)) return;
-  for (const call of source.calls()) {
-    if (!/^(log|debug)$/.test(calleeName(call) ?? '') || !source.isGlobal(receiver(call), 'console')) continue;
+  if (isProgram(source) || !exportsSomething(source)) return;
+  const calls = source
+    .calls()
+    .filter((call) => /^(log|debug)$/.test(calleeName(call) ?? '') && source.isGlobal(receiver(call), 'console'));
+  if (calls.length > mostLeftOver) return;
+  for (const call of calls) {
     const around = source.functionOf(call);
     if (around === undefined || isMeantToPrint(call, source)) continue;
     yield {
@@ -213,7 +218,7 @@ function* todo(source: Source): Generator<Hit> {
   const at = first.value.split('\n').findIndex((line) => /^[\s*]*(TODO|FIXME)\b/.test(line));
   const text = /(TODO|FIXME)\b.*/.exec(first.value)?.[0].trim() ?? '';
   yield {
-    line: lineOf(first as unknown as SyntaxNode) + Math.max(at, 0),
+    line: lineOf(first) + Math.max(at, 0),
     title: marked.length === 1 ? 'An open TODO' : `${marked.length} open TODOs`,
     detail: `The first says: "${text.length > 100 ? `${text.slice(0, 97)}…` : text}"`,
     suggestion: 'Do it, or move it to the issue tracker.',
@@ -246,6 +251,7 @@ function inDeclaration(node: SyntaxNode, source: Source): boolean {
   return [...source.ancestors(node)].some(({ type }) => type === 'TSModuleDeclaration' || type === 'TSModuleBlock');
 }
 
-function isOnLineBefore(source: Source, first: SyntaxNode): boolean {
-  return source.comments.some(({ loc }) => loc.end.line === lineOf(first) - 1 || loc.end.line === lineOf(first) - 2);
+/** Whether a comment ends on one of the two lines before a node. */
+function isCommented(source: Source, node: SyntaxNode): boolean {
+  return source.comments.some(({ loc }) => loc.end.line === lineOf(node) - 1 || loc.end.line === lineOf(node) - 2);
 }

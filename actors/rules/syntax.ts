@@ -61,13 +61,11 @@ const wrapperTypes: ReadonlySet<string> = new Set([
 export async function parseScript(path: string, text: string): Promise<Syntax> {
   const { parse } = await import('@babel/parser');
   const file = parse(text, { ...parserOptions, plugins: pluginsFor(path) });
-  if (file.errors !== null && file.errors.length > 0) throw new SyntaxError(String(file.errors[0]?.code));
   return { root: file.program as unknown as SyntaxNode, comments: (file.comments ?? []) as unknown as Comment[] };
 }
 
 const parserOptions: ParserOptions = {
   sourceType: 'unambiguous',
-  errorRecovery: true,
   allowReturnOutsideFunction: true,
   allowAwaitOutsideFunction: true,
   allowImportExportEverywhere: true,

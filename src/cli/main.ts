@@ -1,13 +1,16 @@
 #!/usr/bin/env node
 /** The command `troupe`. Exit codes: 0 done, 1 failure, 2 wrong usage. */
 import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { isTroupeError } from '../core/errors.ts';
+import type { AskFlags } from './ask-command.ts';
 import type { ReviewFlags } from './review-command.ts';
 import { oneLine } from './terminal.ts';
 
 /** Errors that say that the command line was wrong. */
 const usageCodes = ['TROUPE_ERR_OPTION_INVALID', 'TROUPE_ERR_BACKEND_UNKNOWN', 'TROUPE_ERR_PATH_REFUSED'];
+
+const backendHelp = 'backend; unasked, a model server on this machine, else the embedded rules';
 
 const program = new Command('troupe')
   .description('An actor-model runtime for LLM agents.')
@@ -19,25 +22,59 @@ const program = new Command('troupe')
   .exitOverride();
 
 program
+  .command('ask')
+  .description('ask once; the answer is shown while it arrives')
+  .argument('[prompt...]', 'the prompt; what is piped to standard input follows it')
+  .option('--system <text>', 'system message')
+  .option('--backend <name>', backendHelp)
+  .option('--model <id>', 'model')
+  .option('--endpoint <url>', 'OpenAI-compatible server to use')
+  .option('--fallback <names...>', 'backends to go on with when the first fails')
+  .option('--temperature <number>', 'how freely the model chooses', number)
+  .option('--max-tokens <count>', 'cap on generated tokens', number)
+  .option('--timeout <seconds>', 'time for the ask', number, 600)
+  .option('--json', 'print the reply as JSON')
+  .action(async (prompt: string[], flags: AskFlags) => {
+    const { askCommand } = await import('./ask-command.ts');
+    process.exitCode = await askCommand(prompt, flags);
+  });
+
+program
   .command('review')
   .description('review a code base with four experts; unasked, no code leaves this machine')
   .argument('<path>', 'folder or file')
-  .option('--backend <name>', 'backend of the orchestrator and, unless told otherwise, the experts')
-  .option('--expert-backend <name>', 'backend of the experts')
-  .option('--model <id>', 'model of the orchestrator')
-  .option('--expert-model <id>', 'model of the experts')
+  .option('--backend <name>', backendHelp)
+  .option('--expert-backend <name>', 'backend of the experts, if it is another')
+  .option('--model <id>', 'model')
+  .option('--expert-model <id>', 'model of the experts, if it is another')
   .option('--endpoint <url>', 'OpenAI-compatible server to use')
-  .option('--timeout <seconds>', 'time for one ask', '600')
+  .option('--timeout <seconds>', 'time for one ask', number, 600)
   .option('--json', 'print the report as JSON')
   .action(async (path: string, flags: ReviewFlags) => {
     const { reviewCommand } = await import('./review-command.ts');
     process.exitCode = await reviewCommand(path, flags);
   });
 
+program
+  .command('doctor')
+  .description('say which backends this machine has, which models, and how to get the rest')
+  .option('--json', 'print it as JSON')
+  .action(async (flags: { json?: true }) => {
+    const { doctorCommand } = await import('./doctor-command.ts');
+    process.exitCode = await doctorCommand(flags);
+  });
+
 try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = report(error);
+}
+
+/** The value of an option that is a number. */
+function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
 }
 
 /** Prints an error as one line; gives the exit code. */

@@ -44,3 +44,8 @@ export function duration(ms: number): string {
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
+
+/** A line on standard error: what a person should know, and a pipe should not get. */
+export function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

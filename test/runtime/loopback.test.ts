@@ -123,7 +123,7 @@ test.each([
   ['a stream that ends before its finish reason', 'empty-stream', 'TROUPE_ERR_BACKEND_STREAM_CUT'],
   ['an HTML page', 'html-200', 'TROUPE_ERR_BACKEND_PROTOCOL'],
   ['an empty 200', 'empty-200', 'TROUPE_ERR_BACKEND_PROTOCOL'],
-  ['a redirect', 'redirect', 'TROUPE_ERR_BACKEND_REDIRECT'],
+  ['a redirect', 'redirect-307', 'TROUPE_ERR_BACKEND_REDIRECT'],
 ])('%s is an error and never an answer', async (_name, fault, code) => {
   const agent = await spawn(`fault:${fault}`);
   const error = await fail(agent.ask('Hi'));

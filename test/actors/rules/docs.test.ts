@@ -11,10 +11,12 @@ testRules({
       'const f = () => 1;\nexport { f };',
       'function f() {}\nmodule.exports = { f };',
       'export default function () {}',
+      'export function f() {\n// inside\ng();\n}',
     ],
     nearMisses: [
       '/** Does. */\nexport function f() {}',
       '// Does.\nexport const f = () => 1;',
+      'export class A {\n/** Does. */\nf() {}\n}',
       'function f() {}',
       'export const limit = 3;',
       '/** Does. */\nfunction f() {}\nmodule.exports = { f };',

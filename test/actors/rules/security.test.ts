@@ -24,7 +24,7 @@ testRules({
       `${exec}export function f(name) {\nconst line = 'rm ' + name;\n→exec(line);\n}`,
       `const cp = require('child_process');\n→function f(name) { cp.execSync('ls ' + name); }`,
       `${exec}→export function f(name) { spawn(\`ls \${name}\`, { shell: true }); }`,
-      `const run = require('util').promisify(require('child_process').exec);\n→async function f(n) { await run(\`ls \${n}\`); }`,
+      `const run = require('util').promisify(require('child_process').exec);\n→async function f(name) { await run(\`ls \${name}\`); }`,
     ],
     nearMisses: [
       `${exec}exec('git status');`,
@@ -53,6 +53,7 @@ testRules({
       'export const f = (db, id) => db.query(`SELECT * FROM t WHERE id = ${db.escape(id)}`);',
       'const TABLE = "t"; db.query(`SELECT * FROM ${TABLE} WHERE a = ${LIMIT}`);',
       'export const f = (menu, x) => menu.get(`Choose one = ${x}`) || menu.all(`Pick = ${x}`);',
+      'const since = hourOffset(); export const f = (db) => db.run(`DELETE FROM t WHERE time < ${since}`);',
       'export const f = (db, n) => db.all(`SELECT * FROM t LIMIT ${Number(n)}`);',
     ],
   },
@@ -83,6 +84,7 @@ testRules({
       'export const f = (check) => ({ rejectUnauthorized: check });',
       "process.env.NODE_TLS_REJECT_UNAUTHORIZED = '1';",
       'const text = "rejectUnauthorized: false";',
+      'export function f(unsafe) { if (unsafe) use({ rejectUnauthorized: false }); }',
     ],
   },
   'request-path': {

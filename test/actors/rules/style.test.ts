@@ -12,6 +12,7 @@ testRules({
       'try { g(); } catch { /* it may be gone already */ }',
       'try { g(); } catch {} // it may be gone already',
       'try {\n// it may be gone already\ng();\n} catch {}',
+      '// it may be gone already\nlet a;\ntry { a = g(); } catch {}',
     ],
   },
   'mixed-var': {
@@ -41,6 +42,8 @@ testRules({
       'console.log(1);',
       'function f() { console.log(1); }',
       'export function f() { console.error(1); }',
+      'export function f() { console.log(1); console.log(2); console.log(3); }',
+      'export function f() { console.log(1); process.exit(1); }',
       'export function printAll() { console.log(1); }',
       'export function f(verbose) { if (verbose) console.log(1); }',
       'export function f(console) { console.log(1); }',
@@ -58,7 +61,7 @@ testRules({
     ],
   },
   'assignment-in-condition': {
-    hits: ['if (a = b) c();', 'if (a = 1) b();', 'const x = (y = z.ok) ? 1 : 2;'],
+    hits: ['if (a = b) c();', 'if (a = 1) b();'],
     nearMisses: [
       'if (a === b) c();',
       'if ((a = b)) c();',
