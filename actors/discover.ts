@@ -3,14 +3,14 @@ import { HttpClient } from './wire/http.ts';
 import { redactor } from './wire/redact.ts';
 
 /** A place where a model server usually listens. */
-export interface UsualPlace {
+interface UsualPlace {
   /** The built-in backend for it. */
   readonly backend: string;
   readonly port: number;
 }
 
 /** In order of preference. Two that share a port are told apart by what they answer. */
-export const usualPlaces: readonly UsualPlace[] = [
+const usualPlaces: readonly UsualPlace[] = [
   { backend: 'ollama', port: 11434 },
   { backend: 'llamaCpp', port: 8080 },
   { backend: 'lmStudio', port: 1234 },

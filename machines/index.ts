@@ -12,3 +12,11 @@ export {
   type WaitInput,
   type WorkInput,
 } from './agent.ts';
+export {
+  type BackendHealth,
+  type FallbackRequest,
+  nextBackend,
+  type SupervisorContext,
+  type SupervisorEvent,
+  supervisorMachine,
+} from './supervisor.ts';

@@ -10,6 +10,17 @@ export {
   type ScriptedStep,
   scripted,
 } from '../actors/backends/scripted.ts';
+export { type MemoryStoreOptions, memoryStore } from '../actors/store/memory.ts';
+export type {
+  AskOutcome,
+  LedgerEntry,
+  Store,
+  StoredAgent,
+  StoredAsk,
+  StoredAskState,
+} from '../actors/store/store.ts';
+export type { CodeFilesOptions } from '../actors/tools/code-files.ts';
+export { codeTools } from '../actors/tools/code-tools.ts';
 export { type StandardSchema, type Tool, type ToolContext, type ToolOptions, tool } from '../actors/tools/tool.ts';
 export { Conversation, type Group } from './core/conversation.ts';
 export {
@@ -35,8 +46,8 @@ export type {
   Usage,
   UserMessage,
 } from './core/types.ts';
-export type { Agent, AgentState } from './runtime/agent.ts';
-export type { AgentSpec, Timeouts } from './runtime/agent-spec.ts';
+export type { Agent, AgentState, ForkOptions } from './runtime/agent.ts';
+export type { AgentSpec, FallbackTarget, Timeouts } from './runtime/agent-spec.ts';
 export type { AskOptions } from './runtime/ask.ts';
 export type { Reply, StreamEvent } from './runtime/reply.ts';
 export type { ReplyStream } from './runtime/reply-stream.ts';
@@ -44,6 +55,7 @@ export {
   type AgentInfo,
   createTroupe,
   type DeadLetter,
+  type Spend,
   type Troupe,
   type TroupeEvents,
   type TroupeOptions,

@@ -56,8 +56,7 @@ export async function reviewStep(reviewing: Reviewing): Promise<ReviewStep> {
   const read = plan.wanted.map((path) => ({ path, ...textOf(reads.get(path) ?? []) }));
   const open = read.flatMap(({ path, next }) => (next === undefined ? [] : [{ path, from: next, to: lastLine }]));
   if (open.length > 0) return { calls: open.slice(0, readsPerStep).map((args) => ({ name: 'read_file', args })) };
-  const files = read.flatMap(({ path, text }) => (text === undefined ? [] : [{ path, text }]));
-  return { text: await report(reviewing, listing, plan, files) };
+  return { text: await report(reviewing, listing, plan, read) };
 }
 
 interface Listing {
@@ -123,14 +122,21 @@ function planFor({ files }: Listing, subjects: readonly Domain[], maxFiles: numb
   return { wanted, leftOut: known.length - wanted.length, unknown };
 }
 
-/** The text of a file from its reads, or the line to read on from; neither when it cannot be had. */
-function textOf(reads: readonly ToolResult[]): { readonly text?: string; readonly next?: number } {
+/** What the reads of one file gave: its text, or the line to read on from, or why there is no text. */
+interface Reading {
+  readonly text?: string;
+  readonly next?: number;
+  readonly problem?: string;
+}
+
+function textOf(reads: readonly ToolResult[]): Reading {
   let text = '';
   let next: number | undefined = 1;
   for (const { content, isError } of reads) {
     const part = isError ? undefined : readNumbered(content);
-    if (part === undefined || !part.exact || (part.from !== next && part.text !== '')) return {};
-    if (part.next !== undefined && part.next <= (next ?? 0)) return {};
+    if (part === undefined || (part.from !== next && part.text !== '')) return { problem: 'could not be read' };
+    if (part.next !== undefined && part.next <= (next ?? 0)) return { problem: 'could not be read' };
+    if (!part.exact) return { problem: 'with very long lines' };
     text += part.text;
     next = part.next;
   }
@@ -144,34 +150,35 @@ async function report(
   { task, checkpoint }: Reviewing,
   listing: Listing,
   plan: Plan,
-  files: readonly SourceFile[],
+  read: readonly (Reading & { readonly path: string })[],
 ): Promise<string> {
   const isAsked = ({ domain }: Finding) => task.domains.includes(domain);
   const found: Finding[] = [];
+  const about: SourceFile[] = [];
   const alone = new Map<string, number>();
-  for (const file of files) {
+  let examined = 0;
+  for (const { path, text, problem } of read) {
     await setImmediate();
     checkpoint();
-    const { findings, skipped } = await checked(file);
-    if (skipped !== undefined) alone.set(skipped, (alone.get(skipped) ?? 0) + 1);
-    found.push(...findings.filter(isAsked));
+    const check = text === undefined ? { findings: [], skipped: problem } : await checked({ path, text });
+    if (check.skipped === undefined) examined += 1;
+    else alone.set(check.skipped, (alone.get(check.skipped) ?? 0) + 1);
+    found.push(...check.findings.filter(isAsked));
+    if (text !== undefined && /^(readme|manifest)$/.test(languageOf(path) ?? '')) about.push({ path, text });
   }
   const { paths, isComplete } = listing;
-  const about = files.filter(({ path }) => ['readme', 'manifest'].includes(languageOf(path) ?? ''));
   found.push(...checkProject({ paths, isComplete, files: about }).filter(isAsked));
   const shown = mostImportant(found);
-  const skipped = [...alone.values()].reduce((sum, count) => sum + count, 0);
   const notes = [
     ...(plan.unknown.length > 0
       ? [`${plan.unknown.length} of kinds that these rules do not look at: ${list(plan.unknown)}`]
       : []),
     ...[...alone].map(([reason, count]) => `${count} ${reason}`),
-    ...(plan.wanted.length > files.length ? [`${plan.wanted.length - files.length} could not be read`] : []),
     ...(plan.leftOut > 0 ? [`${plan.leftOut} beyond the limits of one review`] : []),
   ];
   const sentences = [
     plainly,
-    `${files.length - skipped} of ${listing.total} files examined${notes.length > 0 ? ` (${notes.join('; ')})` : ''}.`,
+    `${examined} of ${listing.total} files examined${notes.length > 0 ? ` (${notes.join('; ')})` : ''}.`,
     `Looked for: ${task.domains.join(', ')}.`,
     shown.length === 0 ? 'No finding, which does not mean that there is no fault.' : `${counted(found)}.`,
     ...(found.length > shown.length ? [`${found.length - shown.length} of them are not listed.`] : []),

@@ -73,14 +73,15 @@ function depends(node: SyntaxNode, body: SyntaxNode, source: Source): boolean {
 
 /** Whether the loop looks at a collection that its own turns add to. */
 function readsWhatItFills(inner: readonly SyntaxNode[], over: SyntaxNode | undefined): boolean {
-  const filled = inner.flatMap((node) => {
+  const used = new Map<string, number>();
+  const filled = new Map<string, number>();
+  const count = (counts: Map<string, number>, name: string) => counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const node of inner) {
     const list = isCall(node) && fills.test(calleeName(node) ?? '') ? receiver(node) : undefined;
-    return list === undefined ? [] : [nameOf(list) ?? ''];
-  });
-  return filled.some((name) => {
-    const uses = inner.filter((node) => node.type === 'Identifier' && nameOf(node) === name).length;
-    return uses > filled.filter((one) => one === name).length || nameOf(bare(over)) === name;
-  });
+    if (list !== undefined) count(filled, nameOf(list) ?? '');
+    if (node.type === 'Identifier') count(used, nameOf(node) ?? '');
+  }
+  return [...filled].some(([name, times]) => (used.get(name) ?? 0) > times || nameOf(bare(over)) === name);
 }
 
 const fills = /^(push|unshift|add|set|append|delete|splice)$/;
@@ -121,7 +122,7 @@ function* searchInLoop(source: Source): Generator<Hit> {
   for (const call of source.calls()) {
     const list = receiver(call);
     const loop = loopAround(call, source);
-    if (list?.type !== 'Identifier' || loop?.over === undefined || isConstant(loop.over, source)) continue;
+    if (list?.type !== 'Identifier' || loop?.over === undefined || isFixed(loop.over, source)) continue;
     if (!searches(call, list, loop, source) || isDeclaredIn(list, loop.node, source)) continue;
     yield {
       line: lineOf(call),
@@ -131,6 +132,11 @@ function* searchInLoop(source: Source): Generator<Hit> {
       ...(/^(includes|indexOf)$/.test(calleeName(call) ?? '') && { severity: 'low' }),
     };
   }
+}
+
+/** Whether what a loop goes over stands in the source, or is imported and so, most likely, a table in another file. */
+function isFixed(over: SyntaxNode, source: Source): boolean {
+  return isConstant(over, source) || source.binding(nameOf(over))?.kind === 'import';
 }
 
 function searches(call: SyntaxNode, list: SyntaxNode, loop: Loop, source: Source): boolean {

@@ -143,18 +143,22 @@ export function withinFunction(node: SyntaxNode): Generator<SyntaxNode> {
   return within(node, (inner) => !isFunction(inner));
 }
 
+/** Whether a node is a function, method or arrow function. */
 export function isFunction(node: SyntaxNode | undefined): node is FunctionNode {
   return node !== undefined && functionTypeSet.has(node.type);
 }
 
+/** Whether a node is a loop statement. */
 export function isLoop(node: SyntaxNode | undefined): node is LoopNode {
   return node !== undefined && loopTypeSet.has(node.type);
 }
 
+/** Whether a node is `a.b`, `a[b]` or `a?.b`. */
 export function isMember(node: SyntaxNode | undefined): node is MemberNode {
   return node?.type === 'MemberExpression' || node?.type === 'OptionalMemberExpression';
 }
 
+/** Whether a node is `a()` or `a?.()`. */
 export function isCall(node: SyntaxNode | undefined): node is CallNode {
   return node?.type === 'CallExpression' || node?.type === 'OptionalCallExpression';
 }

@@ -3,7 +3,7 @@
  * However the bytes are split, the events are the same; comments are no events; one event is capped; time is linear.
  */
 import { createParser } from 'eventsource-parser';
-import { TroupeError } from '../../src/core/errors.ts';
+import { defaultMaxEventBytes, eventTooLarge, type Framing } from './framing.ts';
 
 export interface SseOptions {
   /** Takes the data of one event, and the event's name when it has one. What it throws comes out of the reader. */
@@ -12,7 +12,11 @@ export interface SseOptions {
   readonly maxEventBytes?: number | undefined;
 }
 
-const defaultMaxEventBytes = 16 * 1024 * 1024;
+/** Server-sent events. */
+export const sseFraming: Framing = {
+  contentType: 'text/event-stream',
+  open: (options) => ({ read: sseReader(options), end: () => {} }),
+};
 
 /** Makes a reader of one event stream: call it with the bytes as they come. An event without its blank line is dropped. */
 export function sseReader(options: SseOptions): (bytes: Uint8Array) => void {
@@ -22,7 +26,7 @@ export function sseReader(options: SseOptions): (bytes: Uint8Array) => void {
     maxBufferSize: maxEventBytes,
     onEvent: (event) => onEvent(event.data, event.event),
     onError: (error) => {
-      if (error.type === 'max-buffer-size-exceeded') throw tooLarge(maxEventBytes);
+      if (error.type === 'max-buffer-size-exceeded') throw eventTooLarge(maxEventBytes);
     },
   });
   let endedInCr = false;
@@ -34,9 +38,4 @@ export function sseReader(options: SseOptions): (bytes: Uint8Array) => void {
     // The parser waits for what follows a CR and looks for line ends twice where there is one, so it gets LF only.
     parser.feed(text.includes('\r') ? text.replace(/\r\n?/g, '\n') : text);
   };
-}
-
-function tooLarge(maxEventBytes: number): TroupeError {
-  const message = `One event of the answer passed ${maxEventBytes} bytes. Raise \`maxEventBytes\` if such events are wanted.`;
-  return new TroupeError('TROUPE_ERR_BACKEND_TOO_LARGE', message);
 }

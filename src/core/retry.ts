@@ -16,7 +16,7 @@ export interface RetryFacts {
 }
 
 /** The longest wait that a server can make us take. */
-export const longestRetryAfterMs = 60_000;
+const longestRetryAfterMs = 60_000;
 const firstWaitMs = 500;
 const longestWaitMs = 8_000;
 

@@ -50,6 +50,7 @@ testRules({
       'export const f = (a: T[]) => a.filter((x) => { const list = x.name.split(","); return list.includes(x.id); });',
       'export const f = (a: string[], b) => a.filter((x) => b.includes(x));',
       'export const f = (a: string[], b: string[]) => a.map(() => b.includes("x"));',
+      "import { kinds } from './kinds.ts'; export const f = (b: string[]) => kinds.filter((x) => b.includes(x));",
     ],
   },
   'growing-copy': {
