@@ -86,16 +86,16 @@ async function profile(library, name) {
     const workload = all.find((candidate) => candidate.name === name);
     const sides = workload.open();
     const side = options.bare ? sides.bare : sides.troupe;
-    const rounds = name === 'chat' ? 1 : 10;
-    const work = async (count) => {
-      for (let round = 0; round < count; round += 1) {
-        const { run, clean } = await side();
-        await run();
-        await clean?.();
-      }
+    const runAll = async (started) => {
+      for (const { run } of started) await run();
     };
-    await work(Math.ceil(rounds / 2));
-    printProfile(await profiled(() => work(rounds)));
+    const rounds = name === 'chat' ? 2 : 10;
+    for (const wrap of [runAll, async (started) => printProfile(await profiled(() => runAll(started)))]) {
+      const started = [];
+      for (let round = 0; round < rounds; round += 1) started.push(await side(`profile-${round}`));
+      await wrap(started);
+      for (const { clean } of started) await clean?.();
+    }
     await sides.close();
   });
 }
@@ -106,8 +106,10 @@ function printProfile({ totalUs, functions, packages, inclusive }) {
   console.log(`${Math.round(totalUs / 1000)} ms of work\n`);
   const byPackage = packages.slice(0, 10).map((row) => [row.key, share(row.selfUs)]);
   console.log(table(['by package', 'self'], byPackage));
-  console.log(`\n${table(['hottest functions', 'self', 'with callees'], functions.slice(0, 15).map(line))}`);
-  console.log(`\n${table(['largest with callees', 'self', 'with callees'], inclusive.slice(0, 25).map(line))}`);
+  console.log(`\n${table(['hottest functions', 'self', 'with callees'], functions.slice(0, options.top).map(line))}`);
+  console.log(
+    `\n${table(['largest with callees', 'self', 'with callees'], inclusive.slice(0, options.top).map(line))}`,
+  );
 }
 
 function readOptions() {
@@ -118,6 +120,7 @@ function readOptions() {
       json: { type: 'string' },
       profile: { type: 'string' },
       bare: { type: 'boolean', default: false },
+      top: { type: 'string', default: '15' },
       dist: { type: 'string', default: fileURLToPath(new URL('../dist', import.meta.url)) },
     },
   });
@@ -127,7 +130,7 @@ function readOptions() {
   const profilable = [...compared, 'scale'];
   if (values.profile !== undefined && !profilable.includes(values.profile))
     fail(`"${values.profile}" cannot be profiled; there are ${profilable.join(', ')}.`);
-  return { ...values, only, dist: resolve(values.dist) };
+  return { ...values, only, top: Number(values.top), dist: resolve(values.dist) };
 }
 
 function progress(name) {

@@ -33,7 +33,8 @@ export async function timed(work) {
 /**
  * Measures two ways to do the same work in alternating rounds: what drifts on the machine hits both.
  * A side is prepared outside the measurement; it returns `run` and, if there is something to tidy up, `clean`.
- * @typedef {() => Promise<{ run: () => Promise<void>, clean?: () => Promise<void> }>} Side
+ * Its parameter is a prefix for the names of its agents.
+ * @typedef {(prefix?: string) => Promise<{ run: () => Promise<void>, clean?: () => Promise<void> }>} Side
  * @param {{ bare: Side, troupe: Side, asks: number }} workload
  * @param {{ rounds: number, warmUp: number, count: () => Promise<number> }} options
  */

@@ -2,13 +2,13 @@
 import { readFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 import { SourceMap } from 'node:module';
-import { relative } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const samplingUs = 100;
 
 /**
- * Runs `work` under the profiler.
+ * Runs `work` under the profiler: `functions` by self time, `inclusive` by time with callees, `packages`.
  * @param {() => Promise<void>} work
  */
 export async function profiled(work) {
@@ -88,7 +88,7 @@ function original(path, line, column) {
   if (!maps.has(path)) maps.set(path, sourceMap(path));
   const entry = maps.get(path)?.findEntry(line, column);
   if (entry?.originalSource === undefined) return `${shortened(path)}:${line + 1}`;
-  return `${entry.originalSource.replace(/^(\.\.\/)+/, '')}:${entry.originalLine + 1}`;
+  return `${shortened(resolve(dirname(path), entry.originalSource))}:${entry.originalLine + 1}`;
 }
 
 function sourceMap(path) {

@@ -41,8 +41,8 @@ function ask({ library, bare, url, size }) {
         for (let index = 0; index < size.asks; index += 1) check('ask', await bare.call('ask', first(question)));
       },
     }),
-    troupe: async () => {
-      const agents = await spawn(troupe, size.asks);
+    troupe: async (prefix = 'agent') => {
+      const agents = await spawn(troupe, size.asks, prefix);
       return {
         run: async () => {
           for (const agent of agents) check('ask', await agent.ask(question));
@@ -68,9 +68,9 @@ function fanOut({ library, bare, url, size }) {
         }
       },
     }),
-    troupe: async () => {
+    troupe: async (prefix = 'agent') => {
       const groups = [];
-      for (const _ of waves) groups.push(await spawn(troupe, width, `wave-${groups.length}`));
+      for (const _ of waves) groups.push(await spawn(troupe, width, `${prefix}-${groups.length}`));
       return {
         run: async () => {
           for (const agents of groups)
@@ -99,8 +99,8 @@ function tools({ library, bare, url, size }) {
           check(model, await bare.loop(model, first(question), wireTools, runTool));
       },
     }),
-    troupe: async () => {
-      const agents = await spawn(troupe, size.loops, 'looper', { tools: [add] });
+    troupe: async (prefix = 'agent') => {
+      const agents = await spawn(troupe, size.loops, prefix, { tools: [add] });
       return {
         run: async () => {
           for (const agent of agents) check(model, await agent.ask(question));
@@ -128,8 +128,8 @@ function stream({ library, bare, url, size }) {
         }
       },
     }),
-    troupe: async () => {
-      const agents = await spawn(troupe, size.streams);
+    troupe: async (prefix = 'agent') => {
+      const agents = await spawn(troupe, size.streams, prefix);
       return {
         run: async () => {
           for (const agent of agents) await readStream(model, agent.stream(question));
@@ -162,8 +162,8 @@ function chat({ library, bare, url, size }) {
         }
       },
     }),
-    troupe: async () => {
-      const agents = await spawn(troupe, 1);
+    troupe: async (prefix = 'agent') => {
+      const agents = await spawn(troupe, 1, prefix);
       return {
         run: async () => {
           for (let index = 0; index < size.chat; index += 1) check('chat', await agents[0].ask(question));
@@ -188,7 +188,7 @@ function open({ createTroupe, openai }, url, model) {
   return troupe;
 }
 
-async function spawn(troupe, count, prefix = 'agent', spec = {}) {
+async function spawn(troupe, count, prefix, spec = {}) {
   const agents = [];
   for (let index = 0; index < count; index += 1)
     agents.push(await troupe.spawn(`${prefix}-${index}`, { system, ...spec }));

@@ -22,6 +22,8 @@ export interface AgentLimits {
   readonly maxRetries: number;
   /** Asks that may wait behind the one in hand. */
   readonly mailboxLimit: number;
+  /** Whether a full mailbox drops its oldest ask for a new one, or refuses the new one. */
+  readonly dropOldest: boolean;
   /** Tokens from which the conversation is compressed before it is sent; null = never. */
   readonly compressAtTokens: number | null;
 }
@@ -147,6 +149,7 @@ const agentSetup = setup({
     'has mail and grew too much': ({ context }) => context.mailbox.length > 0 && isOver(context, context.tokens),
     'has mail': ({ context }) => context.mailbox.length > 0,
     'has room': ({ context }) => context.mailbox.length < context.limits.mailboxLimit,
+    'may drop the oldest': ({ context }) => context.limits.dropOldest && context.mailbox.length > 0,
     'has an ask in hand': ({ context }) => context.askId !== null,
     'is the ask in hand': ({ context, event }) => 'askId' in event && event.askId === context.askId,
     'is queued': ({ context, event }) => 'askId' in event && context.mailbox.includes(event.askId),
@@ -193,6 +196,7 @@ const agentSetup = setup({
     'enqueue the ask': assign({
       mailbox: ({ context, event }) => ('askId' in event ? [...context.mailbox, event.askId] : context.mailbox),
     }),
+    'drop the oldest': assign({ mailbox: ({ context }) => context.mailbox.slice(1) }),
     'take the ask out of the mailbox': assign({
       mailbox: ({ context, event }) => context.mailbox.filter((askId) => !('askId' in event) || askId !== event.askId),
     }),
@@ -237,6 +241,7 @@ const agentSetup = setup({
     'resolve the ask': provided,
     'reject the ask': provided,
     'reject the queued ask': provided,
+    'reject the oldest': provided,
     'refuse the ask': provided,
     'reject everything': provided,
   },
@@ -249,7 +254,11 @@ export const agentMachine = agentSetup.createMachine({
   initial: 'idle',
   on: {
     kill: { target: '.dead', actions: ['append the interrupted step', 'reject everything', 'forget everything'] },
-    ask: [{ guard: 'has room', actions: 'enqueue the ask' }, { actions: 'refuse the ask' }],
+    ask: [
+      { guard: 'has room', actions: 'enqueue the ask' },
+      { guard: 'may drop the oldest', actions: ['reject the oldest', 'drop the oldest', 'enqueue the ask'] },
+      { actions: 'refuse the ask' },
+    ],
     cancel: [
       {
         guard: 'is the ask in hand',

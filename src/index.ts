@@ -1,8 +1,11 @@
 /** troupe: an actor-model runtime for LLM agents. Everything public is named here. */
 export type { Backend, BackendInfo, ModelEvent, ModelRequest, ModelResponse } from '../actors/backend.ts';
 export { requestMessages } from '../actors/backend.ts';
+export type { ChatServerOptions } from '../actors/backends/chat-server.ts';
 export { type OfflineOptions, offline } from '../actors/backends/offline.ts';
+export { type OllamaOptions, ollama } from '../actors/backends/ollama.ts';
 export { type OpenAiOptions, openai } from '../actors/backends/openai.ts';
+export { llamaCpp, lmStudio, localAi, vllm } from '../actors/backends/presets.ts';
 export {
   type Script,
   type ScriptedBackend,
@@ -47,8 +50,10 @@ export type {
   UserMessage,
 } from './core/types.ts';
 export type { Agent, AgentState, ForkOptions } from './runtime/agent.ts';
-export type { AgentSpec, FallbackTarget, Timeouts } from './runtime/agent-spec.ts';
+export type { AgentSpec, FallbackTarget, MailboxPolicy, Timeouts } from './runtime/agent-spec.ts';
 export type { AskOptions } from './runtime/ask.ts';
+export type { AskHandle, AskStatus } from './runtime/ask-handle.ts';
+export { type AskAllOptions, type AskRequest, type AskResult, askAll, race } from './runtime/ask-many.ts';
 export type { Reply, StreamEvent } from './runtime/reply.ts';
 export type { ReplyStream } from './runtime/reply-stream.ts';
 export {

@@ -12,7 +12,8 @@ const defaultListLimit = 500;
 const maxListLimit = 5_000;
 const maxSkippedShown = 200;
 const defaultLines = 2_000;
-const maxReadLength = 512_000;
+/** Line numbers come on top; all of it must stay below what the runtime lets a tool result be. */
+const maxReadLength = 64_000;
 const maxLineLength = 2_000;
 const defaultMatches = 100;
 const maxMatches = 1_000;

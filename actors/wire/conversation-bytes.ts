@@ -3,16 +3,31 @@
  *
  * W1  Bytes are kept per log, so that forks share them until they differ; a fork that differs begins its own buffer.
  * W2  Bytes that were handed out never change: a buffer is only written behind its end, or replaced by a larger one.
- * W3  What closes a request is never written here.
+ * W3  What opens and closes a request is pieces of their own, never written into a buffer.
  */
 import type { Conversation, LogView } from '../../src/core/conversation.ts';
+import { TroupeError } from '../../src/core/errors.ts';
 import type { Message } from '../../src/core/types.ts';
+import type { ModelRequest } from '../backend.ts';
 
 /** How a protocol writes messages. One object for each protocol: it is the key of the buffers. */
 export interface MessageFormat {
   /** One message as JSON. */
   readonly encode: (message: Message) => string;
 }
+
+/** The body of a request, as pieces in order: an object of these fields, and the messages as its last. */
+export function requestBytes(fields: object, format: MessageFormat, request: ModelRequest): Uint8Array[] {
+  if (Object.hasOwn(fields, 'messages')) {
+    const message =
+      '`parameters.extra` must not hold `messages`: they are the conversation. Give `system` or a prompt.';
+    throw new TroupeError('TROUPE_ERR_OPTION_INVALID', message);
+  }
+  const head = `${JSON.stringify(fields).slice(0, -1)},"messages":[`;
+  return [Buffer.from(head), ...messageBytes(format, request.conversation, request.prompt), closing];
+}
+
+const closing = Buffer.from(']}');
 
 /** All messages of a request, separated by commas: the conversation and what follows it, as pieces in order. */
 export function messageBytes(

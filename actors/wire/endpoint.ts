@@ -3,7 +3,14 @@ import { BlockList, isIP } from 'node:net';
 import { TroupeError } from '../../src/core/errors.ts';
 
 /** The base URL of an API version: `/v1` is added unless the path names a version already. No slash at the end. */
-export function parseEndpoint(endpoint: string, optionName = '`endpoint`'): URL {
+export function parseEndpoint(endpoint: string, optionName?: string): URL {
+  const url = parseBaseUrl(endpoint, optionName);
+  if (!/\/v\d+[a-z0-9]*(\/|$)/.test(url.pathname)) url.pathname = `${url.pathname.replace(/\/$/, '')}/v1`;
+  return url;
+}
+
+/** A base URL that holds nothing secret. No slash at the end of its path. */
+export function parseBaseUrl(endpoint: string, optionName = '`endpoint`'): URL {
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
   if (url === undefined || !/^https?:$/.test(url.protocol) || url.hostname === '')
     throw invalid(
@@ -13,8 +20,7 @@ export function parseEndpoint(endpoint: string, optionName = '`endpoint`'): URL 
     throw invalid(`${optionName} "${masked(endpoint)}" holds a user name or password. Give the key as \`apiKey\`.`);
   if (url.search !== '' || url.hash !== '')
     throw invalid(`${optionName} "${masked(endpoint)}" holds a query. Give a key as \`apiKey\` or in \`headers\`.`);
-  const path = url.pathname.replace(/\/+$/, '');
-  url.pathname = /\/v\d+[a-z0-9]*(\/|$)/.test(path) ? path : `${path}/v1`;
+  url.pathname = url.pathname.replace(/\/+$/, '');
   return url;
 }
 

@@ -163,7 +163,7 @@ const kinds: readonly (readonly [ErrorCode, (said: Said) => boolean])[] = [
   ['TROUPE_ERR_BACKEND_MODEL_UNKNOWN', ({ name }) => /model_not_found/i.test(name)],
   ['TROUPE_ERR_BACKEND_MODEL_UNKNOWN', ({ status, text }) => [400, 404].includes(status) && modelText.test(text)],
   ['TROUPE_ERR_BACKEND_REQUEST_INVALID', ({ status, text }) => status === 501 || malformedText.test(text)],
-  ['TROUPE_ERR_BACKEND_UNAVAILABLE', ({ status }) => status === 408 || (status >= 500 && status < 600)],
+  ['TROUPE_ERR_BACKEND_UNAVAILABLE', ({ status }) => [408, 499].includes(status) || (status >= 500 && status < 600)],
   ['TROUPE_ERR_BACKEND_REQUEST_INVALID', ({ status }) => status < 500],
 ];
 

@@ -21,6 +21,8 @@ export interface HttpRequest {
   /** Several pieces are sent as one body. */
   readonly body?: string | Uint8Array | readonly Uint8Array[];
   readonly signal: AbortSignal;
+  /** Uses a socket of its own and closes it: for servers that close theirs without a word. Default: sockets are reused. */
+  readonly freshSocket?: boolean;
   /** Takes the body of a 2xx reply as it arrives and says when it needs no more. Default: it is collected as text. */
   readonly onData?: (bytes: Uint8Array) => boolean;
 }
@@ -33,6 +35,8 @@ export interface HttpReply {
 }
 
 export interface HttpOptions {
+  /** How errors call the server, besides its origin. Default: by that alone. */
+  readonly server?: string;
   /** Cap on the bytes of one reply. Default 64 MB. */
   readonly maxReplyBytes?: number | undefined;
   /** Cleans what a server wrote before it gets into an error. */
@@ -48,12 +52,19 @@ const drainMs = 250;
 export class HttpClient {
   readonly maxReplyBytes: number;
   readonly redact: Redact;
+  readonly #server: string | undefined;
   #sockets: Promise<Sockets> | undefined;
   #closed = false;
 
   constructor(options: HttpOptions) {
     this.maxReplyBytes = options.maxReplyBytes ?? defaultMaxReplyBytes;
     this.redact = options.redact;
+    this.#server = options.server;
+  }
+
+  /** How errors call the server at this URL. */
+  nameOf({ origin }: URL): string {
+    return this.#server === undefined ? origin : `${this.#server} at ${origin}`;
   }
 
   /** Sends one request. Resolves with any reply that is no redirect, whatever its status. */
@@ -142,7 +153,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     };
     const sockets = this.#sockets;
     sockets.connecting = undefined;
-    (this.#retried ? sockets.fresh : sockets.reusing).dispatch(options, this);
+    (this.#retried || this.#request.freshSocket === true ? sockets.fresh : sockets.reusing).dispatch(options, this);
     this.#connecting = sockets.connecting;
   }
 
@@ -232,16 +243,20 @@ class Exchange implements Dispatcher.DispatchHandler {
     else this.#controller.abort(reason);
   }
 
+  get #serverName(): string {
+    return this.#client.nameOf(this.#request.url);
+  }
+
   #redirectError(): TroupeError {
     const location = excerpt(String(this.#headers['location'] ?? 'nowhere'), this.#client.redact);
-    const message = `${this.#request.url.origin} answered with a redirect (HTTP ${this.#status}) to ${location}. Redirects are never followed: correct \`endpoint\`.`;
+    const message = `${this.#serverName} answered with a redirect (HTTP ${this.#status}) to ${location}. Redirects are never followed: correct \`endpoint\`.`;
     return new TroupeError('TROUPE_ERR_BACKEND_REDIRECT', message, { status: this.#status });
   }
 
   #codingError(coding: string): TroupeError {
     const seen = excerpt(coding, this.#client.redact);
     return protocol(
-      `The reply is coded as "${seen}" though no coding was asked for. Turn compression off at the server.`,
+      `The reply of ${this.#serverName} is coded as "${seen}" though no coding was asked for. Turn compression off there.`,
     );
   }
 
@@ -254,10 +269,12 @@ class Exchange implements Dispatcher.DispatchHandler {
     const malformed = error.name === 'HTTPParserError' && !/EOF/.test(error.message);
     // The cause of a malformed reply is left out: undici puts raw bytes of the reply on it.
     if (malformed || code === 'UND_ERR_HEADERS_OVERFLOW')
-      return protocol(`${this.#request.url.origin} answered with no valid HTTP (${seen}).`);
-    if (this.#status > 0)
-      return new TroupeError('TROUPE_ERR_BACKEND_STREAM_CUT', `The connection broke in mid-answer (${seen}).`);
-    const message = `No answer from ${this.#request.url.origin} (${seen}). Start the server, or correct \`endpoint\`.`;
+      return protocol(`${this.#serverName} answered with no valid HTTP (${seen}).`);
+    if (this.#status > 0) {
+      const message = `The connection to ${this.#serverName} broke in mid-answer (${seen}).`;
+      return new TroupeError('TROUPE_ERR_BACKEND_STREAM_CUT', message);
+    }
+    const message = `No answer from ${this.#serverName} (${seen}). Start the server, or correct \`endpoint\`.`;
     return new TroupeError('TROUPE_ERR_BACKEND_UNREACHABLE', message, { cause: error });
   }
 }

@@ -1,30 +1,35 @@
 /** The request of the OpenAI chat completions protocol: our words to its JSON. */
 import type { JsonObject, Message, ModelParameters, ToolDefinition } from '../../src/core/types.ts';
-import { type ModelRequest, requestMessages } from '../backend.ts';
+import type { ModelRequest } from '../backend.ts';
+import { type MessageFormat, requestBytes } from './conversation-bytes.ts';
 
 /** The name of the cap on generated tokens: OpenAI's newer models refuse the old one, other servers know no other. */
 export type MaxTokensField = 'max_tokens' | 'max_completion_tokens';
 
-const defaultMaxTokens = 4096;
+/** The cap on generated tokens when nobody sets one: a server without a cap may generate until its context is full. */
+export const defaultMaxTokens = 4096;
 
 /** What a backend adds to each request of its own. */
 export interface ChatDefaults {
   /** For what the request's own parameters do not set. */
   readonly parameters?: ModelParameters | undefined;
   readonly maxTokensField: MaxTokensField;
+  /** Whether to ask for a stream, or for one whole completion. */
+  readonly stream: boolean;
 }
 
-/** The body of a request, as JSON. It always asks for a stream with usage; `parameters.extra` wins over all. */
-export function chatBody(request: ModelRequest, defaults: ChatDefaults): string {
+/** How this protocol writes messages. */
+export const chatMessages: MessageFormat = { encode: (message) => JSON.stringify(wireMessage(message)) };
+
+/** The body of a request, as pieces of JSON. A stream is asked for with its usage; `parameters.extra` wins over all. */
+export function chatBody(request: ModelRequest, defaults: ChatDefaults): Uint8Array[] {
   const { tools } = request;
   const parameters = { ...defaults.parameters, ...request.parameters };
   const extra = parameters.extra ?? {};
-  return JSON.stringify({
+  const fields = {
     model: request.model,
-    messages: requestMessages(request).map(wireMessage),
     ...(tools.length > 0 ? { tools: tools.map(wireTool) } : {}),
-    stream: true,
-    stream_options: { include_usage: true },
+    ...(defaults.stream ? { stream: true, stream_options: { include_usage: true } } : { stream: false }),
     ...maxTokens(parameters, defaults.maxTokensField, extra),
     temperature: parameters.temperature,
     top_p: parameters.topP,
@@ -32,7 +37,8 @@ export function chatBody(request: ModelRequest, defaults: ChatDefaults): string 
     seed: parameters.seed,
     response_format: responseFormat(parameters),
     ...extra,
-  });
+  };
+  return requestBytes(fields, chatMessages, request);
 }
 
 function wireMessage(message: Message): object {
@@ -57,7 +63,8 @@ function isJson(text: string): boolean {
   }
 }
 
-function wireTool({ name, description, parameters }: ToolDefinition): object {
+/** A tool as this protocol, and Ollama's too, describes it. */
+export function wireTool({ name, description, parameters }: ToolDefinition): object {
   return { type: 'function', function: { name, description, parameters } };
 }
 

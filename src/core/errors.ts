@@ -33,6 +33,8 @@ export const errorCodes = {
   TROUPE_ERR_AGENT_DEAD: row('cancelled', false, 'The agent was killed before or during the ask'),
   TROUPE_ERR_AGENT_CRASHED: row('crashed', false, 'Something inside the runtime or a plugged-in part threw'),
   TROUPE_ERR_MAILBOX_FULL: row('overloaded', true, 'The agent has as many asks waiting as its mailbox holds'),
+  TROUPE_ERR_ASKS_FAILED: row('transient', false, 'Every ask of a `race` failed; `cause` holds each failure'),
+  TROUPE_ERR_WAIT_TIMEOUT: row('timeout', true, 'The time given to `handle.wait` is over; the ask goes on'),
   TROUPE_ERR_ASK_CANCELLED: row('cancelled', false, 'The caller cancelled the ask'),
   TROUPE_ERR_ASK_TIMEOUT: row('timeout', false, 'The ask did not end before its deadline'),
   TROUPE_ERR_ASK_STEPS_EXCEEDED: row('invalid', false, 'The model still wanted tools when the step limit was reached'),
@@ -102,6 +104,9 @@ export interface ErrorDetails {
   readonly partialText?: string | undefined;
   /** Every call made for the ask so far, in order. */
   readonly attempts?: readonly Attempt[];
+  /** Asks that waited, and how many may: of a full mailbox. */
+  readonly waiting?: number | undefined;
+  readonly limit?: number | undefined;
   /** Overrides the table's `retryable` for this one error. */
   readonly retryable?: boolean;
 }
@@ -122,6 +127,8 @@ export class TroupeError extends Error {
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
   readonly partialText: string | undefined;
+  readonly waiting: number | undefined;
+  readonly limit: number | undefined;
   readonly attempts: readonly Attempt[];
   readonly [marker] = true;
 
@@ -137,6 +144,8 @@ export class TroupeError extends Error {
     this.status = details.status;
     this.retryAfterMs = details.retryAfterMs;
     this.partialText = details.partialText;
+    this.waiting = details.waiting;
+    this.limit = details.limit;
     this.attempts = details.attempts ?? [];
   }
 

@@ -7,7 +7,7 @@ import type { Conversation } from '../core/conversation.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
-import type { ResolvedSpec } from './agent-spec.ts';
+import type { ResolvedSpec, ToolSet } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
 import type { FailedCall } from './supervisor.ts';
 
@@ -18,6 +18,9 @@ export interface AgentRecord {
   readonly spec: ResolvedSpec;
   readonly conversation: Conversation;
   readonly createdAt: number;
+  tools: ToolSet;
+  /** Asks that wait outside a full mailbox, oldest first. */
+  readonly outside: Ask[];
   /** Asks that have not settled, by id. */
   readonly asks: Map<string, Ask>;
   /** Sums over all settled and failed calls of this agent. */

@@ -2,11 +2,15 @@
 import type { Backend } from '../../actors/backend.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
-import type { ModelParameters } from '../core/types.ts';
+import type { ModelParameters, ToolDefinition } from '../core/types.ts';
 import { type Backends, embeddedBackend } from './backends.ts';
 
 /** Options of `spawn`. */
 export interface AgentSpec {
+  /** A role of the troupe's `roles`: what this spec leaves out comes from there. */
+  readonly role?: string;
+  /** Joins the group of this name: see `troupe.group`. */
+  readonly group?: string;
   /** A configured or built-in backend's name, or a backend. Default: the troupe's `defaults.backend`. */
   readonly backend?: string | Backend;
   /** Default: the backend's own. */
@@ -24,8 +28,17 @@ export interface AgentSpec {
   readonly maxRetries?: number;
   /** Asks that may wait behind the one in hand. Default 100. */
   readonly mailboxLimit?: number;
+  /**
+   * What a full mailbox does with a new ask: `reject` it, `drop-oldest` to make room, or let it `wait` outside until there
+   * is room (its deadline runs, and at most 10,000 may wait). Default `reject`.
+   */
+  readonly mailboxPolicy?: MailboxPolicy;
+  /** Each ask begins at the system message and leaves nothing behind. Default false. */
+  readonly stateless?: boolean;
   readonly timeouts?: Timeouts;
 }
+
+export type MailboxPolicy = 'reject' | 'drop-oldest' | 'wait';
 
 /** A backend, or one with the model to use there. Default: the backend's own model. */
 export type FallbackTarget = string | Backend | { readonly backend: string | Backend; readonly model?: string };
@@ -51,11 +64,14 @@ export interface ResolvedSpec {
   /** Models that the spec names, by backend. */
   readonly models: ReadonlyMap<string, string>;
   readonly system: string | undefined;
-  readonly tools: ReadonlyMap<string, Tool>;
+  readonly group: string | undefined;
+  readonly tools: ToolSet;
   readonly parameters: ModelParameters;
   readonly maxSteps: number;
   readonly maxRetries: number;
   readonly mailboxLimit: number;
+  readonly mailboxPolicy: MailboxPolicy;
+  readonly stateless: boolean;
   readonly timeouts: Required<Timeouts>;
 }
 
@@ -69,20 +85,25 @@ export type BackendLookup = Pick<Backends, 'get' | 'nameOf'>;
 export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLookup): ResolvedSpec {
   checkOptions(what, spec, specRules);
   checkOptions(`${what}, \`timeouts\``, spec.timeouts ?? {}, timeoutRules);
-  const { system, tools = [], parameters = {}, maxSteps = 20, maxRetries = 2, mailboxLimit = 100 } = spec;
+  const { system, group, tools = [], parameters = {}, mailboxPolicy = 'reject', stateless = false } = spec;
+  const { maxSteps = 20, maxRetries = 2, mailboxLimit = 100 } = spec;
   checkOptions(`${what}, \`parameters\``, parameters, parameterRules);
   const timeouts = { askMs: 600_000, firstEventMs: 120_000, idleMs: 60_000, toolMs: 120_000, ...spec.timeouts };
-  const route = resolveRoute(spec, backends);
   return {
-    given: spec,
-    ...route,
-    system,
-    tools: byName(what, tools),
-    parameters,
-    maxSteps,
-    maxRetries,
-    mailboxLimit,
-    timeouts,
+    ...{
+      given: spec,
+      system,
+      group,
+      parameters,
+      maxSteps,
+      maxRetries,
+      mailboxLimit,
+      mailboxPolicy,
+      stateless,
+      timeouts,
+    },
+    ...resolveRoute(spec, backends),
+    tools: toolSet(what, tools),
   };
 }
 
@@ -119,12 +140,20 @@ function resolveRoute(spec: AgentSpec, backends: BackendLookup): Pick<ResolvedSp
   return { chain: [first, ...new Set(others.filter((name) => name !== first))], models };
 }
 
-function byName(what: string, tools: readonly Tool[]): ReadonlyMap<string, Tool> {
-  const map = new Map(tools.map((tool) => [tool.definition.name, tool]));
-  if (map.size !== tools.length) {
+/** The tools of an agent, by name and as a model is told of them. Made anew when they change. */
+export interface ToolSet {
+  readonly byName: ReadonlyMap<string, Tool>;
+  readonly definitions: readonly ToolDefinition[];
+}
+
+/** Checks a list of tools. Throws `TROUPE_ERR_OPTION_INVALID` when it holds something else, or two of one name. */
+export function toolSet(what: string, tools: readonly Tool[]): ToolSet {
+  checkOptions(what, { tools }, { tools: toolList });
+  const byName = new Map(tools.map((tool) => [tool.definition.name, tool]));
+  if (byName.size !== tools.length) {
     checkOptions(what, { tools }, { tools: () => 'a list in which every tool has a name of its own' });
   }
-  return map;
+  return { byName, definitions: tools.map(({ definition }) => definition) };
 }
 
 const isBackend: Rule = (value) =>
@@ -137,7 +166,9 @@ const toolList: Rule = (value) =>
     ? undefined
     : 'an array of what tool() returns';
 
-const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
+export const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
+  role: rules.text,
+  group: rules.text,
   backend: isBackend,
   model: rules.text,
   fallback: rules.list,
@@ -147,6 +178,9 @@ const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
   maxSteps: rules.positiveCount,
   maxRetries: rules.count,
   mailboxLimit: rules.count,
+  mailboxPolicy: (value) =>
+    ['reject', 'drop-oldest', 'wait'].includes(value as string) ? undefined : '"reject", "drop-oldest" or "wait"',
+  stateless: rules.flag,
   timeouts: rules.object,
 };
 

@@ -1,8 +1,12 @@
 /** An agent as its user sees it: ask it, stream it, look at it, kill it. */
+import type { Tool } from '../../actors/tools/tool.ts';
+import type { Clock } from '../core/seams.ts';
 import type { Message, Usage } from '../core/types.ts';
 import type { AgentActor, AgentRecord } from './agent-record.ts';
-import type { AgentSpec } from './agent-spec.ts';
+import { type AgentSpec, toolSet } from './agent-spec.ts';
 import type { Ask, AskOptions } from './ask.ts';
+import { AskHandle } from './ask-handle.ts';
+import type { Mail } from './mail.ts';
 import type { Reply } from './reply.ts';
 import { ReplyStream } from './reply-stream.ts';
 
@@ -11,10 +15,10 @@ export type AgentState = 'idle' | 'awaiting' | 'tool-loop' | 'compressing' | 'de
 
 /** What an agent needs of its troupe. */
 export interface AgentHost {
-  /** Makes an ask. Throws `TROUPE_ERR_OPTION_INVALID`. */
-  prepare(record: AgentRecord, prompt: string, options: AskOptions): Ask;
-  /** Puts it into the agent's mailbox, or rejects it. */
-  deliver(record: AgentRecord, ask: Ask): void;
+  readonly mail: Mail;
+  readonly clock: Clock;
+  /** Resolves when what was written so far is durable. */
+  barrier(): Promise<void>;
   fork(record: AgentRecord, name: string, options: ForkOptions): Promise<Agent>;
   kill(record: AgentRecord, reason: string): void;
 }
@@ -51,20 +55,49 @@ export class Agent {
   /** Asks and waits for the reply. Rejects with one `TroupeError`. Asks are answered in the order they were made. */
   ask(prompt: string, options: AskOptions = {}): Promise<Reply> {
     try {
-      const ask = this.#host.prepare(this.#record, prompt, options);
-      this.#host.deliver(this.#record, ask);
-      return ask.reply;
+      return this.#deliver(this.#host.mail.prepare(this.#record, prompt, options)).reply;
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
+  /** Asks and gives a handle at once. Throws `TROUPE_ERR_OPTION_INVALID`; every other failure is the handle's. */
+  askAsync(prompt: string, options: AskOptions = {}): AskHandle {
+    const { mail, clock } = this.#host;
+    const ask = this.#deliver(mail.prepare(this.#record, prompt, options));
+    const accepted = ask.outcome === 'failed' ? ask.reply.then(() => {}) : this.#host.barrier();
+    return new AskHandle(ask, accepted, {
+      agent: this.name,
+      clock,
+      isRunning: (askId) => this.#record.actor.getSnapshot().context.askId === askId,
+      cancel: () => mail.cancel(this.#record, ask),
+    });
+  }
+
   /** Asks, and gives the events while they happen. The ask runs whether the stream is read or not; leaving it cancels. */
   stream(prompt: string, options: AskOptions = {}): ReplyStream {
-    const ask = this.#host.prepare(this.#record, prompt, options);
-    const stream = new ReplyStream(ask, () => this.#record.actor.send({ type: 'cancel', askId: ask.askId }));
-    this.#host.deliver(this.#record, ask);
+    const { mail } = this.#host;
+    const ask = mail.prepare(this.#record, prompt, options);
+    const stream = new ReplyStream(ask, () => mail.cancel(this.#record, ask));
+    this.#deliver(ask);
     return stream;
+  }
+
+  /** The names of its tools. */
+  get tools(): string[] {
+    return [...this.#record.tools.byName.keys()];
+  }
+
+  /** Gives it more tools, from its next model call on. Throws when a name is taken. */
+  addTools(...tools: readonly Tool[]): void {
+    const { byName } = this.#record.tools;
+    this.#record.tools = toolSet(`addTools of "${this.name}"`, [...byName.values(), ...tools]);
+  }
+
+  /** Takes tools away, from its next model call on; a call that is running goes on. Names it does not have are ignored. */
+  removeTools(...names: readonly string[]): void {
+    const kept = [...this.#record.tools.byName.values()].filter(({ definition }) => !names.includes(definition.name));
+    this.#record.tools = toolSet(`removeTools of "${this.name}"`, kept);
   }
 
   /** The conversation so far: every step that succeeded. */
@@ -93,6 +126,11 @@ export class Agent {
   /** Ends the agent. What is pending rejects with `TROUPE_ERR_AGENT_DEAD` and the reason. A second kill does nothing. */
   async kill(reason = 'killed'): Promise<void> {
     this.#host.kill(this.#record, reason);
+  }
+
+  #deliver(ask: Ask): Ask {
+    this.#host.mail.deliver(this.#record, ask);
+    return ask;
   }
 }
 

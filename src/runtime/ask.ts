@@ -6,6 +6,7 @@
  * Q3  A listener that throws harms nobody but itself.
  */
 import type { ModelResponse } from '../../actors/backend.ts';
+import type { Conversation } from '../core/conversation.ts';
 import type { Attempt, TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
 import type { ToolMessage, Usage, UserMessage } from '../core/types.ts';
@@ -22,6 +23,15 @@ export interface AskOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What an ask is made from, besides its prompt. */
+interface AskSetup {
+  readonly askId: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  readonly clock: Clock;
+  readonly conversation: Conversation;
+}
+
 /** A model call in flight. */
 interface CallInFlight extends Pick<Attempt, 'backend' | 'model' | 'step'> {
   readonly startedAt: number;
@@ -34,6 +44,10 @@ export class Ask {
   readonly acceptedAt: number;
   readonly deadlineAt: number;
   readonly reply: Promise<Reply>;
+  /** Where its steps are appended: the agent's, or one of its own when the agent is stateless. */
+  readonly conversation: Conversation;
+  /** How it ended; undefined until then. */
+  outcome: 'replied' | 'failed' | undefined;
   readonly attempts: Attempt[] = [];
   readonly results = new Map<string, ToolMessage>();
   steps = 0;
@@ -54,8 +68,9 @@ export class Ask {
   readonly #listeners = new Set<(event: StreamEvent) => void>();
   readonly #cleanups: (() => void)[] = [];
 
-  constructor(prompt: string, options: Omit<AskOptions, 'askId'> & { askId: string; timeoutMs: number }, clock: Clock) {
-    const { askId, timeoutMs, signal } = options;
+  constructor(prompt: string, options: AskSetup) {
+    const { askId, timeoutMs, signal, clock, conversation } = options;
+    this.conversation = conversation;
     this.askId = askId;
     this.prompt = { role: 'user', content: prompt };
     this.signal = signal;
@@ -101,11 +116,11 @@ export class Ask {
 
   resolve(reply: Reply): void {
     this.emit({ type: 'reply', reply });
-    this.#finish()?.resolve(reply);
+    this.#finish('replied')?.resolve(reply);
   }
 
   reject(error: TroupeError): void {
-    this.#finish()?.reject(error);
+    this.#finish('failed')?.reject(error);
   }
 
   /** Accounts for a model call that was given up: its tokens are unknown. */
@@ -122,9 +137,10 @@ export class Ask {
     });
   }
 
-  #finish() {
+  #finish(outcome: 'replied' | 'failed') {
     const settle = this.#settle;
     this.#settle = undefined;
+    this.outcome ??= outcome;
     this.#listeners.clear();
     for (const cleanup of this.#cleanups.splice(0)) cleanup();
     return settle;

@@ -1,11 +1,21 @@
 /** The backends of a troupe: configured ones by name, built-in ones by their kind with defaults, made when first used. */
 import type { Backend } from '../../actors/backend.ts';
 import { offline } from '../../actors/backends/offline.ts';
+import { ollama } from '../../actors/backends/ollama.ts';
 import { openai } from '../../actors/backends/openai.ts';
+import { llamaCpp, lmStudio, localAi, vllm } from '../../actors/backends/presets.ts';
 import { TroupeError } from '../core/errors.ts';
 
 /** Backends that are usable by name with no configuration; their keys and endpoints come from the environment. */
-const builtIn: Readonly<Record<string, () => Backend>> = { offline: () => offline(), openai: () => openai() };
+const builtIn: Readonly<Record<string, () => Backend>> = {
+  offline: () => offline(),
+  openai: () => openai(),
+  ollama: () => ollama(),
+  llamaCpp: () => llamaCpp(),
+  vllm: () => vllm(),
+  lmStudio: () => lmStudio(),
+  localAi: () => localAi(),
+};
 
 /** The default of `defaults.backend` when the troupe has no backend of its own. */
 export const embeddedBackend = 'offline';

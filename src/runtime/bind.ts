@@ -38,6 +38,11 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
         const ask = 'askId' in event ? record?.asks.get(event.askId) : undefined;
         if (record && ask) reject(runtime, record, ask, reasonOf(context, ask, event));
       },
+      'reject the oldest': ({ context }) => {
+        const record = runtime.record(context.name);
+        const ask = record?.asks.get(context.mailbox[0] ?? '');
+        if (record && ask) reject(runtime, record, ask, mailboxFull(context));
+      },
       'refuse the ask': ({ context, event }) => {
         const record = runtime.record(context.name);
         const ask = 'askId' in event ? record?.asks.get(event.askId) : undefined;
@@ -67,8 +72,8 @@ function inHand(runtime: Runtime, context: AgentContext, work: (record: AgentRec
 }
 
 /** The step's group: the prompt if it is the first, the model's message, and a result for each of its calls. */
-function appendStep(runtime: Runtime, { name, conversation }: AgentRecord, ask: Ask): void {
-  const { response } = ask;
+function appendStep(runtime: Runtime, { name, spec }: AgentRecord, ask: Ask): void {
+  const { response, conversation } = ask;
   if (response === undefined) return;
   const { text, reasoning, toolCalls } = response;
   const group: Group = [
@@ -82,7 +87,7 @@ function appendStep(runtime: Runtime, { name, conversation }: AgentRecord, ask: 
     ...resultsOf(ask),
   ];
   conversation.append(group);
-  runtime.store.appendGroup(name, group);
+  if (!spec.stateless) runtime.store.appendGroup(name, group);
   ask.prompted = true;
 }
 
@@ -106,7 +111,8 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
   afterBarrier(runtime, () => ask.resolve(reply));
 }
 
-function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: TroupeError): void {
+/** Settles an ask with an error, once what was written before is durable. */
+export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: TroupeError): void {
   ask.abandonCall(error, runtime.clock.now());
   record.asks.delete(ask.askId);
   const details: ErrorDetails = {
@@ -159,7 +165,7 @@ function allFailed(ask: Ask): TroupeError | undefined {
 }
 
 /** Why an ask fails, told by the event that ended it. */
-function reasonOf(context: AgentContext, ask: Ask, event: { readonly type: string }): TroupeError {
+export function reasonOf(context: AgentContext, ask: Ask, event: { readonly type: string }): TroupeError {
   const { name, limits } = context;
   if (event.type === 'cancel')
     return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The ask to "${name}" was cancelled.`);
@@ -175,9 +181,11 @@ function reasonOf(context: AgentContext, ask: Ask, event: { readonly type: strin
   return allFailed(ask) ?? new TroupeError('TROUPE_ERR_AGENT_CRASHED', `Agent "${name}" gave up for no known reason.`);
 }
 
-function mailboxFull({ name, limits, mailbox }: AgentContext): TroupeError {
-  const message = `Agent "${name}" has ${mailbox.length} asks waiting; its \`mailboxLimit\` is ${limits.mailboxLimit}.`;
-  return new TroupeError('TROUPE_ERR_MAILBOX_FULL', message);
+/** The error of an ask for which there is no room; it carries what waits and the limit. */
+export function mailboxFull({ name, limits, mailbox }: AgentContext, waitingOutside = 0): TroupeError {
+  const waiting = mailbox.length + waitingOutside;
+  const message = `Agent "${name}" has ${waiting} asks waiting; its \`mailboxLimit\` is ${limits.mailboxLimit}.`;
+  return new TroupeError('TROUPE_ERR_MAILBOX_FULL', message, { waiting, limit: limits.mailboxLimit });
 }
 
 function tokensNow(runtime: Runtime, name: string): number {

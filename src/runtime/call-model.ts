@@ -86,9 +86,9 @@ async function watchedCall(runtime: Runtime, { record, ask, backend, model, sign
         .call({
           agent: record.name,
           model,
-          conversation: record.conversation,
+          conversation: ask.conversation,
           prompt: ask.prompted ? [] : [ask.prompt],
-          tools: [...record.spec.tools.values()].map((tool) => tool.definition),
+          tools: record.tools.definitions,
           parameters: record.spec.parameters,
           signal: abort.signal,
           onEvent,
@@ -117,7 +117,7 @@ function succeed(
   const wantsTools = ask.response.toolCalls.length > 0;
   const fence = { askId: input.askId, attempt: input.attempt };
   const measured = {
-    messages: record.conversation.length + (ask.prompted ? 1 : 2),
+    messages: ask.conversation.length + (ask.prompted ? 1 : 2),
     tokens: totalTokens(usage) ?? 0,
     costUsd: record.costUsd ?? 0,
   };

@@ -23,7 +23,7 @@ export async function runTools(runtime: Runtime, input: WorkInput, signal: Abort
   signal.addEventListener('abort', stop, { once: true });
   ask.onSettled(stop);
   await Promise.all(calls.map((call) => runOne(runtime, { record, ask, call, signal, running })));
-  const messages = record.conversation.length + (ask.prompted ? 1 : 2) + calls.length;
+  const messages = ask.conversation.length + (ask.prompted ? 1 : 2) + calls.length;
   return { askId: input.askId, attempt: input.attempt, messages, tokens: record.actor.getSnapshot().context.tokens };
 }
 
@@ -47,9 +47,9 @@ async function runOne(runtime: Runtime, run: Run): Promise<void> {
 
 async function toolResult(runtime: Runtime, run: Run): Promise<ToolMessage> {
   const { record, call } = run;
-  const tool = record.spec.tools.get(call.name);
+  const tool = record.tools.byName.get(call.name);
   if (tool === undefined) {
-    const known = [...record.spec.tools.keys()].join(', ') || 'none';
+    const known = [...record.tools.byName.keys()].join(', ') || 'none';
     return failure(call, `There is no tool "${call.name}". Tools: ${known}.`);
   }
   const parsed = parseArguments(call.arguments);

@@ -20,9 +20,9 @@ import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
 import { Agent, type AgentHost, type AgentState, type ForkOptions, stateOf } from './agent.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { type AgentSpec, modelAt, overrideSpec, type ResolvedSpec, resolveSpec } from './agent-spec.ts';
-import { Ask, type AskOptions } from './ask.ts';
 import { Backends, embeddedBackend } from './backends.ts';
 import { agentDead, bindAgentMachine } from './bind.ts';
+import { Mail } from './mail.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** Options of `createTroupe`; every one may be left out. */
@@ -31,6 +31,8 @@ export interface TroupeOptions {
   readonly backends?: Readonly<Record<string, Backend>>;
   /** What a spec leaves out. `defaults.backend`: the first of `backends`, else `offline`. */
   readonly defaults?: AgentSpec;
+  /** Specs by the name of a role: `spawn('f', { role: 'fetcher' })`. A role's spec wins over `defaults`. */
+  readonly roles?: Readonly<Record<string, AgentSpec>>;
   /** Where conversations, asks and the ledger live. Default: `memoryStore()`. */
   readonly store?: Store;
   /** Default: the process's clock. */
@@ -46,6 +48,7 @@ export interface TroupeEvents {
   'agent-spawned': [agent: Agent];
   'agent-dead': [name: string];
   'dead-letter': [letter: DeadLetter];
+  'ask-settled': [settled: { readonly agent: string; readonly askId: string; readonly outcome: 'replied' | 'failed' }];
   /** Something could not be made durable; the work goes on. */
   'store-failed': [error: TroupeError];
 }
@@ -65,6 +68,8 @@ export interface AgentInfo {
   readonly model: string;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+  /** The group it belongs to; undefined when it is in none. */
+  readonly group: string | undefined;
   /** Asks that wait behind the one in hand. */
   readonly waiting: number;
   readonly usage: Usage;
@@ -97,20 +102,17 @@ export class Troupe implements AsyncDisposable {
   readonly #supervisor: Supervisor;
   readonly #runtime: Runtime;
   readonly #machine: ReturnType<typeof bindAgentMachine>;
-  readonly #host: AgentHost = {
-    prepare: (record, prompt, options) => this.#prepare(record, prompt, options),
-    deliver: (record, ask) => this.#deliver(record, ask),
-    fork: (record, name, options) => this.#fork(record, name, options),
-    kill: (record, reason) => this.#isAlive(record) && this.#supervisor.kill(record.name, reason),
-  };
+  readonly #host: AgentHost;
+  readonly #roles: Readonly<Record<string, AgentSpec>>;
   #buried: Spend = { usage: unknownUsage, costUsd: undefined };
   #closing: Promise<void> | undefined;
 
   /** Use `createTroupe`. */
   constructor(options: TroupeOptions) {
-    const { backends = {}, defaults = {}, store = memoryStore() } = options;
+    const { backends = {}, defaults = {}, roles = {}, store = memoryStore() } = options;
     const { clock = systemClock, ids = counter(), random = Math.random } = options;
     this.#backends = new Backends(backends);
+    this.#roles = roles;
     this.#defaults = { backend: Object.keys(backends)[0] ?? embeddedBackend, ...defaults };
     this.#supervisor = new Supervisor({
       kill: (name, reason) => this.#agents.get(name)?.record.actor.send({ type: 'kill', reason }),
@@ -127,6 +129,17 @@ export class Troupe implements AsyncDisposable {
       storeFailed: (error) => this.#emit('store-failed', error),
     };
     this.#machine = bindAgentMachine(this.#runtime);
+    const mail = new Mail(this.#runtime, {
+      isAlive: (record) => this.#isAlive(record),
+      deadLetter: ({ name: agent }, askId, error) => this.#emit('dead-letter', { agent, askId, error }),
+      settled: ({ name: agent }, { askId, outcome = 'failed' }) => this.#emit('ask-settled', { agent, askId, outcome }),
+    });
+    this.#host = {
+      ...{ mail, clock },
+      barrier: () => store.barrier(),
+      fork: (record, name, changes) => this.#fork(record, name, changes),
+      kill: (record, reason) => this.#isAlive(record) && this.#supervisor.kill(record.name, reason),
+    };
   }
 
   /** The clock that all its time comes from. */
@@ -137,7 +150,7 @@ export class Troupe implements AsyncDisposable {
   /** Brings up an agent. Rejects when the name is taken, an option is wrong or a backend cannot be had. */
   async spawn(name: string, spec: AgentSpec = {}): Promise<Agent> {
     checkOptions('spawn', { name }, { name: isName });
-    const resolved = resolveSpec(`spawn("${name}")`, overrideSpec(this.#defaults, spec), this.#backends);
+    const resolved = resolveSpec(`spawn("${name}")`, this.#fullSpec(spec), this.#backends);
     const { system } = resolved;
     return this.#supervisor.spawn(name, this.#agents.has(name), () =>
       this.#start(name, resolved, new Conversation(system)),
@@ -147,6 +160,11 @@ export class Troupe implements AsyncDisposable {
   /** The living agent of this name. */
   agent(name: string): Agent | undefined {
     return this.#agents.get(name)?.agent;
+  }
+
+  /** The living agents whose spec names this group, in the order they were spawned. */
+  group(name: string): Agent[] {
+    return [...this.#agents.values()].filter(({ record }) => record.spec.group === name).map(({ agent }) => agent);
   }
 
   /** The living agents, in the order they were spawned. */
@@ -159,7 +177,8 @@ export class Troupe implements AsyncDisposable {
         backend: context.backend,
         model: modelAt(record.spec, context.backend, this.#backends),
         createdAt: record.createdAt,
-        waiting: context.mailbox.length,
+        group: record.spec.group,
+        waiting: context.mailbox.length + record.outside.length,
         usage: record.usage,
         costUsd: record.costUsd,
       };
@@ -194,47 +213,14 @@ export class Troupe implements AsyncDisposable {
     return this.close();
   }
 
-  #prepare(record: AgentRecord, prompt: string, options: AskOptions): Ask {
-    checkOptions(`ask of "${record.name}"`, { prompt, ...options }, askRules);
-    const { clock, ids } = this.#runtime;
-    const { askId = ids('ask'), timeoutMs = record.spec.timeouts.askMs } = options;
-    return new Ask(prompt, { ...options, askId, timeoutMs }, clock);
-  }
-
-  #deliver(record: AgentRecord, ask: Ask): void {
-    const { askId, signal, acceptedAt, deadlineAt } = ask;
-    const { name, actor } = record;
-    const refusal = this.#refusal(record, ask);
-    if (refusal !== undefined) {
-      ask.reject(refusal.with({ agent: name, askId }));
-      return;
-    }
-    record.asks.set(askId, ask);
-    const { clock, store } = this.#runtime;
-    store.putAsk({ agent: name, askId, prompt: ask.prompt.content, acceptedAt, deadlineAt });
-    const timer = clock.setTimeout(() => actor.send({ type: 'expire', askId }), deadlineAt - clock.now());
-    const onAbort = () => actor.send({ type: 'cancel', askId });
-    signal?.addEventListener('abort', onAbort, { once: true });
-    ask.onSettled(() => {
-      clock.clearTimeout(timer);
-      signal?.removeEventListener('abort', onAbort);
-    });
-    actor.send({ type: 'ask', askId, tokens: actor.getSnapshot().context.tokens });
-  }
-
-  /** Why an ask cannot be delivered. */
-  #refusal(record: AgentRecord, { askId, signal }: Ask): TroupeError | undefined {
-    const { name, asks } = record;
-    if (!this.#isAlive(record)) {
-      const error = agentDead(name, 'it was killed or has crashed');
-      this.#emit('dead-letter', { agent: name, askId, error });
-      return error;
-    }
-    if (asks.has(askId)) {
-      return new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`askId\` "${askId}" is that of an ask in progress.`);
-    }
-    if (signal?.aborted !== true) return undefined;
-    return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The \`signal\` of the ask to "${name}" was aborted already.`);
+  /** A spec over its role over the troupe's defaults. */
+  #fullSpec(spec: AgentSpec): AgentSpec {
+    const { role } = spec;
+    if (role === undefined) return overrideSpec(this.#defaults, spec);
+    const base = Object.hasOwn(this.#roles, role) ? this.#roles[role] : undefined;
+    if (base !== undefined) return overrideSpec(overrideSpec(this.#defaults, base), spec);
+    const known = Object.keys(this.#roles).join('", "');
+    throw new TroupeError('TROUPE_ERR_OPTION_INVALID', `There is no \`role\` "${role}"; there are "${known}".`);
   }
 
   async #fork(parent: AgentRecord, name: string, options: ForkOptions): Promise<Agent> {
@@ -248,10 +234,11 @@ export class Troupe implements AsyncDisposable {
   }
 
   #start(name: string, spec: ResolvedSpec, conversation: Conversation, parent?: AgentRecord): Agent {
-    const { maxSteps, maxRetries, mailboxLimit, chain, system } = spec;
+    const { maxSteps, maxRetries, mailboxLimit, mailboxPolicy, chain, system, tools } = spec;
     const { clock, store } = this.#runtime;
     const backend = chain[0];
-    const limits = { maxSteps, maxRetries, mailboxLimit, compressAtTokens: null };
+    const dropOldest = mailboxPolicy === 'drop-oldest';
+    const limits = { maxSteps, maxRetries, mailboxLimit, dropOldest, compressAtTokens: null };
     const tokens = parent?.actor.getSnapshot().context.tokens ?? 0;
     const actor = createActor(this.#machine, {
       id: name,
@@ -260,8 +247,8 @@ export class Troupe implements AsyncDisposable {
     });
     const createdAt = clock.now();
     const record: AgentRecord = {
-      ...{ name, spec, conversation, createdAt, actor },
-      ...{ asks: new Map(), usage: unknownUsage, costUsd: undefined },
+      ...{ name, spec, conversation, createdAt, actor, tools },
+      ...{ asks: new Map(), outside: [], usage: unknownUsage, costUsd: undefined },
     };
     const agent = new Agent(record, this.#host);
     this.#agents.set(name, { record, agent });
@@ -329,19 +316,10 @@ const isName: Rule = (value) =>
     ? undefined
     : 'a name of 1 to 100 letters, digits, blanks, ".", "_", ":" or "-" that begins with a letter or digit';
 
-const isSignal: Rule = (value) =>
-  typeof (value as AbortSignal | null)?.addEventListener === 'function' ? undefined : 'an AbortSignal';
-
-const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
-  prompt: rules.anyText,
-  askId: rules.text,
-  timeoutMs: rules.positiveMs,
-  signal: isSignal,
-};
-
 const troupeRules: Readonly<Record<keyof TroupeOptions, Rule>> = {
   backends: rules.object,
   defaults: rules.object,
+  roles: rules.object,
   store: rules.object,
   clock: rules.object,
   ids: rules.callback,

@@ -7,7 +7,7 @@ import { type AgentContext, type AgentEvent, type AgentLimits, agentMachine } fr
 type Snapshot = ReturnType<typeof initialTransition<typeof agentMachine>>[0];
 type AnyEvent = AgentEvent | { type: `xstate.${string}`; output?: unknown; error?: unknown; actorId?: string };
 
-const limits: AgentLimits = { maxSteps: 3, maxRetries: 1, mailboxLimit: 2, compressAtTokens: 1000 };
+const limits: AgentLimits = { maxSteps: 3, maxRetries: 1, mailboxLimit: 2, dropOldest: false, compressAtTokens: 1000 };
 const input = { name: 'worker', backend: 'first', limits, messages: 1, tokens: 10 };
 
 function start(overrides: Partial<typeof input> = {}): Snapshot {
@@ -188,6 +188,13 @@ describe('states', () => {
     const { context, effects } = run(start(), ask('a'), ask('b'), ask('c'), ask('d'));
     expect(context.mailbox).toEqual(['b', 'c']);
     expect(effects.at(-1)).toEqual(['refuse the ask']);
+  });
+
+  test('a full mailbox may drop its oldest ask instead', () => {
+    const dropping = start({ limits: { ...limits, dropOldest: true } });
+    const { context, effects } = run(dropping, ask('a'), ask('b'), ask('c'), ask('d'));
+    expect(context.mailbox).toEqual(['c', 'd']);
+    expect(effects.at(-1)).toEqual(['reject the oldest']);
   });
 
   test('a queued ask is cancelled and expires without touching the one in hand', () => {

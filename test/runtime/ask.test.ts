@@ -341,7 +341,8 @@ describe('a troupe', () => {
     const usage = { inputTokens: 3, outputTokens: undefined, cacheReadTokens: undefined, cacheWriteTokens: undefined };
     expect(troupe.agents()).toEqual([
       {
-        ...{ name: 'worker', state: 'idle', backend: 'scripted', model: 'scripted-model', createdAt: 0, waiting: 0 },
+        ...{ name: 'worker', state: 'idle', backend: 'scripted', model: 'scripted-model', createdAt: 0 },
+        ...{ group: undefined, waiting: 0 },
         ...{ usage, costUsd: 0 },
       },
     ]);

@@ -207,7 +207,7 @@ describe('what it cannot do is said', () => {
     const { text, calls } = await converse('Review for style as JSON.', codeTools(root));
     expect(answerOf(text).findings.map(place)).toEqual(['long.js:25001']);
     expect(answerOf(text).summary).toContain('121 of 121 files examined.');
-    expect(calls).toBe(6);
+    expect(calls).toBe(16);
   });
 });
 

@@ -1,0 +1,132 @@
+/**
+ * The way of an ask into an agent's mailbox, and out of it when it is cancelled or expires.
+ *
+ * M1  Every ask is settled: by the agent's machine, or here when the machine never gets it.
+ * M2  Asks enter the mailbox in the order in which they were delivered, those that waited outside first.
+ */
+import { Conversation } from '../core/conversation.ts';
+import { TroupeError } from '../core/errors.ts';
+import { checkOptions, type Rule, rules } from '../core/options.ts';
+import type { AgentRecord, Runtime } from './agent-record.ts';
+import { Ask, type AskOptions } from './ask.ts';
+import { agentDead, mailboxFull, reasonOf, reject } from './bind.ts';
+
+/** Asks that may wait outside one mailbox. */
+const outsideLimit = 10_000;
+
+/** What mail needs to know of the troupe. */
+export interface MailHost {
+  isAlive(record: AgentRecord): boolean;
+  /** An ask that could not be delivered. */
+  deadLetter(record: AgentRecord, askId: string, error: TroupeError): void;
+  settled(record: AgentRecord, ask: Ask): void;
+}
+
+export class Mail {
+  readonly #runtime: Runtime;
+  readonly #host: MailHost;
+
+  constructor(runtime: Runtime, host: MailHost) {
+    this.#runtime = runtime;
+    this.#host = host;
+  }
+
+  /** Makes an ask. Throws `TROUPE_ERR_OPTION_INVALID`. */
+  prepare(record: AgentRecord, prompt: string, options: AskOptions): Ask {
+    checkOptions(`ask of "${record.name}"`, { prompt, ...options }, askRules);
+    const { clock, ids } = this.#runtime;
+    const { spec } = record;
+    const { askId = ids('ask'), timeoutMs = spec.timeouts.askMs, signal } = options;
+    const conversation = spec.stateless ? new Conversation(spec.system) : record.conversation;
+    return new Ask(prompt, { askId, timeoutMs, signal, clock, conversation });
+  }
+
+  /** Puts an ask into the mailbox, lets it wait outside, or rejects it. */
+  deliver(record: AgentRecord, ask: Ask): void {
+    const { askId, signal, acceptedAt, deadlineAt, prompt } = ask;
+    const refusal = this.#refusal(record, ask);
+    if (refusal !== undefined) {
+      ask.reject(refusal.with({ agent: record.name, askId }));
+      return;
+    }
+    record.asks.set(askId, ask);
+    const { clock, store } = this.#runtime;
+    store.putAsk({ agent: record.name, askId, prompt: prompt.content, acceptedAt, deadlineAt });
+    const timer = clock.setTimeout(() => this.#end(record, ask, 'expire'), deadlineAt - clock.now());
+    const onAbort = () => this.#end(record, ask, 'cancel');
+    signal?.addEventListener('abort', onAbort, { once: true });
+    ask.onSettled(() => {
+      clock.clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      this.#letIn(record);
+      this.#host.settled(record, ask);
+    });
+    if (record.spec.mailboxPolicy === 'wait' && (record.outside.length > 0 || isFull(record))) this.#wait(record, ask);
+    else this.#send(record, ask);
+  }
+
+  /** Ends an ask of the agent as cancelled. Nothing happens when it is settled. */
+  cancel(record: AgentRecord, ask: Ask): void {
+    this.#end(record, ask, 'cancel');
+  }
+
+  #send({ actor }: AgentRecord, { askId }: Ask): void {
+    actor.send({ type: 'ask', askId, tokens: actor.getSnapshot().context.tokens });
+  }
+
+  #wait(record: AgentRecord, ask: Ask): void {
+    if (record.outside.length < outsideLimit) record.outside.push(ask);
+    else reject(this.#runtime, record, ask, mailboxFull(record.actor.getSnapshot().context, outsideLimit));
+  }
+
+  /** Lets in those that wait outside, as far as there is room. */
+  #letIn(record: AgentRecord): void {
+    while (record.outside.length > 0 && this.#host.isAlive(record) && !isFull(record)) {
+      const next = record.outside.shift();
+      if (next !== undefined && next.outcome === undefined) this.#send(record, next);
+    }
+  }
+
+  #end(record: AgentRecord, ask: Ask, type: 'cancel' | 'expire'): void {
+    const { askId } = ask;
+    const event = { type, askId };
+    const at = record.outside.indexOf(ask);
+    if (at < 0) {
+      record.actor.send(event);
+      return;
+    }
+    record.outside.splice(at, 1);
+    reject(this.#runtime, record, ask, reasonOf(record.actor.getSnapshot().context, ask, event));
+  }
+
+  /** Why an ask cannot be delivered. */
+  #refusal(record: AgentRecord, { askId, signal }: Ask): TroupeError | undefined {
+    const { name, asks } = record;
+    if (!this.#host.isAlive(record)) {
+      const error = agentDead(name, 'it was killed or has crashed');
+      this.#host.deadLetter(record, askId, error);
+      return error;
+    }
+    if (asks.has(askId)) {
+      return new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`askId\` "${askId}" is that of an ask in progress.`);
+    }
+    if (signal?.aborted !== true) return undefined;
+    return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The \`signal\` of the ask to "${name}" was aborted already.`);
+  }
+}
+
+/** Whether the machine would refuse one more ask. */
+function isFull({ actor }: AgentRecord): boolean {
+  const { value, context } = actor.getSnapshot();
+  return value !== 'idle' && context.mailbox.length >= context.limits.mailboxLimit;
+}
+
+const isSignal: Rule = (value) =>
+  typeof (value as AbortSignal | null)?.addEventListener === 'function' ? undefined : 'an AbortSignal';
+
+const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
+  prompt: rules.anyText,
+  askId: rules.text,
+  timeoutMs: rules.positiveMs,
+  signal: isSignal,
+};
