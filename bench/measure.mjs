@@ -11,9 +11,20 @@ export function quantile(values, share) {
   return low + (sorted[Math.ceil(at)] - low) * (at - Math.floor(at));
 }
 
-/** Collects garbage, so that one measurement does not pay for the one before. */
-export function collect() {
+/**
+ * Collects young garbage, so that one measurement hardly pays for the one before. A full collection here would double
+ * what is measured after it: V8 drops optimised code and shrinks its young generation.
+ */
+function collectYoung() {
+  globalThis.gc?.({ type: 'minor' });
+}
+
+/** Bytes that are held after full collections. */
+export function heldBytes() {
   globalThis.gc?.();
+  globalThis.gc?.();
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 /**
@@ -21,7 +32,7 @@ export function collect() {
  * @param {() => unknown} work
  */
 export async function timed(work) {
-  collect();
+  collectYoung();
   const before = process.cpuUsage();
   const startedAt = performance.now();
   await work();

@@ -1,5 +1,5 @@
 /** Many agents in one process: what each costs to start, to fork, to ask for the first time, to kill and to keep. */
-import { collect, median, timed } from './measure.mjs';
+import { heldBytes, median, timed } from './measure.mjs';
 
 const answer = {
   text: 'Yes.',
@@ -35,12 +35,12 @@ const sizes = {
  * @param {object} library what the package exports
  */
 export async function measureScale(library, quick) {
-  for (let round = 0; round < (quick ? 2 : 5); round += 1) await lifetime(library, 1_000);
+  for (let round = 0; round < (quick ? 3 : 10); round += 1) await lifetime(library, 1_000);
   const rows = [];
   for (const [agents, repeats] of quick ? sizes.quick : sizes.full) {
     const lives = [];
     for (let repeat = 0; repeat < repeats; repeat += 1) lives.push(await lifetime(library, agents));
-    const row = { agents };
+    const row = { agents, ...(await weight(library, agents)) };
     for (const key of Object.keys(lives[0])) row[key] = median(lives.map((life) => life[key]));
     rows.push(row);
   }
@@ -53,47 +53,61 @@ export function flatness(rows, key) {
   return Math.max(...values) / Math.min(...values);
 }
 
-/** One troupe from its first agent to its end. */
-export async function lifetime({ createTroupe }, count) {
-  const troupe = createTroupe({ backends: { still } });
-  const spec = { system: 'You are a careful assistant. Answer in one line.' };
-  const names = Array.from({ length: count }, (_, index) => `agent-${index}`);
-  const each = ({ cpu, wall }, key) => ({ [`${key}Us`]: cpu / count, [`${key}WallUs`]: wall / count });
+const system = 'You are a careful assistant. Answer in one line.';
+const question = 'Are you there?';
 
-  const empty = heldBytes();
-  const spawning = await timed(async () => {
-    for (const name of names) await troupe.spawn(name, spec);
-  });
-  const idleBytes = (heldBytes() - empty) / count;
-  const asking = await timed(async () => {
-    for (const name of names) await troupe.agent(name).ask('Are you there?');
-  });
-  const askedBytes = (heldBytes() - empty) / count;
-  const killing = await timed(async () => {
-    for (const name of names) await troupe.agent(name).kill();
-  });
-
-  const parent = await troupe.spawn('parent', spec);
-  for (let index = 0; index < 20; index += 1) await parent.ask('Are you there?');
-  const beforeForks = heldBytes();
-  const forking = await timed(async () => {
-    for (const name of names) await parent.fork(name);
-  });
-  const forkBytes = (heldBytes() - beforeForks) / count;
-  const closing = await timed(() => troupe.close());
-  return {
-    ...each(spawning, 'spawn'),
-    ...each(forking, 'fork'),
-    ...each(asking, 'ask'),
-    ...each(killing, 'kill'),
-    ...each(closing, 'close'),
-    ...{ idleBytes, askedBytes, forkBytes },
-  };
+function namesOf(count) {
+  return Array.from({ length: count }, (_, index) => `agent-${index}`);
 }
 
-function heldBytes() {
-  collect();
-  collect();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
+/** One troupe from its first agent to its end, timed. */
+export async function lifetime({ createTroupe }, count) {
+  const troupe = createTroupe({ backends: { still } });
+  const names = namesOf(count);
+  const times = {};
+  const each = async (key, work) => {
+    const { cpu, wall } = await timed(work);
+    times[`${key}Us`] = cpu / count;
+    times[`${key}WallUs`] = wall / count;
+  };
+  await each('spawn', async () => {
+    for (const name of names) await troupe.spawn(name, { system });
+  });
+  await each('ask', async () => {
+    for (const name of names) await troupe.agent(name).ask(question);
+  });
+  await each('kill', async () => {
+    for (const name of names) await troupe.agent(name).kill();
+  });
+  const parent = await talkative(troupe);
+  await each('fork', async () => {
+    for (const name of names) await parent.fork(name);
+  });
+  await each('close', () => troupe.close());
+  return times;
+}
+
+/** Bytes that agents hold, each. Apart from the times: the full collections that it takes would distort them. */
+async function weight({ createTroupe }, count) {
+  const troupe = createTroupe({ backends: { still } });
+  const names = namesOf(count);
+  const empty = heldBytes();
+  for (const name of names) await troupe.spawn(name, { system });
+  const idleBytes = (heldBytes() - empty) / count;
+  for (const name of names) await troupe.agent(name).ask(question);
+  const askedBytes = (heldBytes() - empty) / count;
+  for (const name of names) await troupe.agent(name).kill();
+  const parent = await talkative(troupe);
+  const beforeForks = heldBytes();
+  for (const name of names) await parent.fork(name);
+  const forkBytes = (heldBytes() - beforeForks) / count;
+  await troupe.close();
+  return { idleBytes, askedBytes, forkBytes };
+}
+
+/** An agent with 40 messages, to be forked. */
+async function talkative(troupe) {
+  const parent = await troupe.spawn('parent', { system });
+  for (let index = 0; index < 20; index += 1) await parent.ask(question);
+  return parent;
 }

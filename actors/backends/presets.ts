@@ -5,22 +5,22 @@
 import type { Backend } from '../backend.ts';
 import { type ChatServerOptions, type ChatServerRow, chatServer } from './chat-server.ts';
 
-/** Makes a backend for llama.cpp's `llama-server`. */
+/** Makes a backend for llama.cpp's `llama-server`: port 8080 or LLAMA_CPP_ENDPOINT, key LLAMA_API_KEY. */
 export function llamaCpp(options: ChatServerOptions = {}): Backend {
   return chatServer(presets.llamaCpp, options);
 }
 
-/** Makes a backend for vLLM. */
+/** Makes a backend for vLLM: port 8000 or VLLM_ENDPOINT, key VLLM_API_KEY. */
 export function vllm(options: ChatServerOptions = {}): Backend {
   return chatServer(presets.vllm, options);
 }
 
-/** Makes a backend for LM Studio's server. */
+/** Makes a backend for LM Studio's server: port 1234 or LM_STUDIO_ENDPOINT, key LM_STUDIO_API_KEY. */
 export function lmStudio(options: ChatServerOptions = {}): Backend {
   return chatServer(presets.lmStudio, options);
 }
 
-/** Makes a backend for LocalAI. */
+/** Makes a backend for LocalAI: port 8080 or LOCALAI_ENDPOINT, key LOCALAI_API_KEY. */
 export function localAi(options: ChatServerOptions = {}): Backend {
   return chatServer(presets.localAi, options);
 }
