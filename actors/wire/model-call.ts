@@ -2,12 +2,12 @@
  * One model call over HTTP, whatever the protocol: the request goes out, the reply is read as a stream or as a whole.
  * What fails carries the text that had arrived; what is no answer is never taken for one.
  */
-import { type TroupeError, toTroupeError } from '../../src/core/errors.ts';
+import { isTroupeError, type TroupeError } from '../../src/core/errors.ts';
 import type { ModelRequest, ModelResponse } from '../backend.ts';
 import { parseFields } from './fields.ts';
 import type { Framing } from './framing.ts';
 import type { HttpClient, HttpHeaders } from './http.ts';
-import { type CallFacts, replyError } from './http-errors.ts';
+import { type CallFacts, protocolError, replyError } from './http-errors.ts';
 import type { ModelList } from './model-list.ts';
 import type { Reply } from './reply.ts';
 
@@ -44,7 +44,9 @@ export async function callServer(
     return await exchange(server, { facts, reply, body, signal });
   } catch (thrown) {
     if (signal.aborted) throw thrown;
-    const error = toTroupeError(thrown, `The backend ${backend}`);
+    const error = isTroupeError(thrown)
+      ? thrown
+      : protocolError(facts, `the reply cannot be read: ${thrown}`, reply.text);
     if (error.code === 'TROUPE_ERR_BACKEND_STREAM_CUT' && reply.finished) return reply.response();
     const told = withFacts(error, facts, reply.text);
     if (error.code !== 'TROUPE_ERR_BACKEND_MODEL_UNKNOWN' || server.models === undefined) throw told;
@@ -81,7 +83,7 @@ async function exchange(server: ModelServer, { facts, reply, body, signal }: Cal
   const framed = isOf(http.headers, framing);
   // A server may stream though one answer was asked for.
   if (!stream && framed) onData(Buffer.from(http.text));
-  if (stream || framed) reader.end();
+  if (begun || framed) reader.end();
   const text = stream ? new TextDecoder().decode(Buffer.concat(unread)) : http.text;
   // Without a single event it is one whole answer or none, unless a stream was cut before its first.
   if (!begun && (!framed || parseFields(text) !== undefined)) reply.takeBody(text, http.headers);

@@ -58,7 +58,8 @@ function firstChoice(chunk: Fields): Fields | undefined {
 function contentText(content: unknown): string {
   if (typeof content === 'string') return content;
   if (!Array.isArray(content)) return '';
-  return content.map((part) => (typeof part === 'string' ? part : contentText(asFields(part)?.['text']))).join('');
+  const texts = content.map((part) => (typeof part === 'string' ? part : asFields(part)?.['text']));
+  return texts.filter((text) => typeof text === 'string').join('');
 }
 
 function readUsage(usage: Fields): Usage {

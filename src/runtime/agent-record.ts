@@ -1,7 +1,6 @@
 /** What the runtime keeps of one agent beside its machine. */
 import type { ActorRefFrom } from 'xstate';
 import type { Backend } from '../../actors/backend.ts';
-import type { Store } from '../../actors/store/store.ts';
 import type { agentMachine, BackendChoice } from '../../machines/agent.ts';
 import type { Conversation } from '../core/conversation.ts';
 import { TroupeError } from '../core/errors.ts';
@@ -9,6 +8,7 @@ import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
 import type { ResolvedSpec, ToolSet } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
+import type { GuardedStore } from './guarded-store.ts';
 import type { FailedCall } from './supervisor.ts';
 
 export type AgentActor = ActorRefFrom<typeof agentMachine>;
@@ -36,11 +36,10 @@ export interface Runtime {
   readonly random: Random;
   /** The record of a living agent. */
   record(name: string): AgentRecord | undefined;
-  readonly store: Store;
+  /** Never throws and never rejects: see `guardStore`. */
+  readonly store: GuardedStore;
   backend(name: string): Backend;
   chooseBackend(call: FailedCall): Promise<BackendChoice>;
-  /** Something could not be made durable; the work goes on. */
-  storeFailed(error: TroupeError): void;
 }
 
 /** The ask that an actor works on. Throws when it is gone, which only a bug can cause. */
@@ -51,10 +50,4 @@ export function workOf(runtime: Runtime, input: { readonly name: string; readonl
     throw new TroupeError('TROUPE_ERR_AGENT_CRASHED', `Agent "${input.name}" has no ask "${input.askId}" to work on.`);
   }
   return { record, ask };
-}
-
-/** A failure of the store as a typed error. */
-export function storeError(cause: unknown): TroupeError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new TroupeError('TROUPE_ERR_STORE_FAILED', `The store could not make a write durable: ${reason}`, { cause });
 }

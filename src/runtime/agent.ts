@@ -1,5 +1,6 @@
 /** An agent as its user sees it: ask it, stream it, look at it, kill it. */
 import type { Tool } from '../../actors/tools/tool.ts';
+import { type TroupeError, toTroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
 import type { Message, Usage } from '../core/types.ts';
 import type { AgentActor, AgentRecord } from './agent-record.ts';
@@ -17,8 +18,8 @@ export type AgentState = 'idle' | 'awaiting' | 'tool-loop' | 'compressing' | 'de
 export interface AgentHost {
   readonly mail: Mail;
   readonly clock: Clock;
-  /** Resolves when what was written so far is durable. */
-  barrier(): Promise<void>;
+  /** Resolves when what was written so far is durable, with the error when it cannot be made so. */
+  barrier(): Promise<TroupeError | undefined>;
   fork(record: AgentRecord, name: string, options: ForkOptions): Promise<Agent>;
   kill(record: AgentRecord, reason: string): void;
 }
@@ -57,7 +58,7 @@ export class Agent {
     try {
       return this.#deliver(this.#host.mail.prepare(this.#record, prompt, options)).reply;
     } catch (error) {
-      return Promise.reject(error);
+      return Promise.reject(toTroupeError(error, `Agent "${this.name}"`));
     }
   }
 
@@ -65,7 +66,7 @@ export class Agent {
   askAsync(prompt: string, options: AskOptions = {}): AskHandle {
     const { mail, clock } = this.#host;
     const ask = this.#deliver(mail.prepare(this.#record, prompt, options));
-    const accepted = ask.outcome === 'failed' ? ask.reply.then(() => {}) : this.#host.barrier();
+    const accepted = ask.outcome === 'failed' ? ask.reply.then(() => {}) : this.#host.barrier().then(throwIfSet);
     return new AskHandle(ask, accepted, {
       agent: this.name,
       clock,
@@ -132,6 +133,10 @@ export class Agent {
     this.#host.mail.deliver(this.#record, ask);
     return ask;
   }
+}
+
+function throwIfSet(error: TroupeError | undefined): void {
+  if (error !== undefined) throw error;
 }
 
 /** The state of an agent's machine. */

@@ -60,6 +60,8 @@ export class Ask {
   /** Whether a listener was given text of the call in flight. */
   delivered = false;
   inFlight: CallInFlight | undefined;
+  /** Settles it at once: set while it is decided and waits for the store. */
+  decided: (() => void) | undefined;
   /** Failures of its calls, oldest first. */
   readonly failures: TroupeError[] = [];
   /** Backends that failed it for good. */
@@ -115,6 +117,7 @@ export class Ask {
   }
 
   resolve(reply: Reply): void {
+    if (this.outcome !== undefined) return;
     this.emit({ type: 'reply', reply });
     this.#finish('replied')?.resolve(reply);
   }

@@ -8,7 +8,7 @@ import { sleep } from '../../actors/clock.ts';
 import { type AgentContext, agentMachine, type BackendChoice, type WorkInput } from '../../machines/agent.ts';
 import type { Group } from '../core/conversation.ts';
 import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
-import { type AgentRecord, type Runtime, storeError, workOf } from './agent-record.ts';
+import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Ask } from './ask.ts';
 import { callModel } from './call-model.ts';
 import type { Reply } from './reply.ts';
@@ -108,7 +108,7 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
     attempts: ask.attempts,
     durationMs: runtime.clock.now() - ask.acceptedAt,
   };
-  afterBarrier(runtime, () => ask.resolve(reply));
+  afterBarrier(runtime, ask, () => ask.resolve(reply));
 }
 
 /** Settles an ask with an error, once what was written before is durable. */
@@ -124,15 +124,13 @@ export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: T
   const { code, class: errorClass, message } = error;
   runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', code, class: errorClass, message });
   const full = error.with(details);
-  afterBarrier(runtime, () => ask.reject(full));
+  afterBarrier(runtime, ask, () => ask.reject(full));
 }
 
-/** Runs `work` when what was written before is durable, or is known not to become so. */
-function afterBarrier({ store, storeFailed }: Runtime, work: () => void): void {
-  store
-    .barrier()
-    .catch((error: unknown) => storeFailed(storeError(error)))
-    .then(work, work);
+/** Settles an ask when what was written before is durable, is known not to become so, or the ask's time is over. */
+function afterBarrier({ store }: Runtime, ask: Ask, settle: () => void): void {
+  ask.decided = settle;
+  store.barrier().then(settle, settle);
 }
 
 /** The next backend of the chain, unless the caller has seen text of the failed call: that must not come twice. */

@@ -7,7 +7,7 @@ import type { CallOutcome, WorkInput } from '../../machines/agent.ts';
 import { type Attempt, TroupeError, toTroupeError } from '../core/errors.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import { addKnown, addUsage, totalTokens, unknownUsage } from '../core/usage.ts';
-import { type AgentRecord, type Runtime, storeError, workOf } from './agent-record.ts';
+import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Ask } from './ask.ts';
 
 /** Makes the model call that `input` describes and says how it ended. */
@@ -18,7 +18,7 @@ export async function callModel(runtime: Runtime, input: WorkInput, signal: Abor
   const call = { backend: input.backend, model, step: input.step, startedAt: runtime.clock.now() };
   Object.assign(ask, { inFlight: call, partialText: '', delivered: false, response: undefined });
   ask.results.clear();
-  await runtime.store.barrier().catch((error: unknown) => runtime.storeFailed(storeError(error)));
+  await runtime.store.barrier();
   if (signal.aborted) return stale;
   ask.emit({ type: 'step-start', step: input.step, backend: input.backend, model });
   try {

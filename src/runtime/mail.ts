@@ -5,7 +5,7 @@
  * M2  Asks enter the mailbox in the order in which they were delivered, those that waited outside first.
  */
 import { Conversation } from '../core/conversation.ts';
-import { TroupeError } from '../core/errors.ts';
+import { TroupeError, toTroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { Ask, type AskOptions } from './ask.ts';
@@ -43,6 +43,15 @@ export class Mail {
 
   /** Puts an ask into the mailbox, lets it wait outside, or rejects it. */
   deliver(record: AgentRecord, ask: Ask): void {
+    try {
+      this.#admit(record, ask);
+    } catch (thrown) {
+      record.asks.delete(ask.askId);
+      ask.reject(toTroupeError(thrown, `Agent "${record.name}"`).with({ agent: record.name, askId: ask.askId }));
+    }
+  }
+
+  #admit(record: AgentRecord, ask: Ask): void {
     const { askId, signal, acceptedAt, deadlineAt, prompt } = ask;
     const refusal = this.#refusal(record, ask);
     if (refusal !== undefined) {
@@ -91,12 +100,15 @@ export class Mail {
     const { askId } = ask;
     const event = { type, askId };
     const at = record.outside.indexOf(ask);
-    if (at < 0) {
+    if (type === 'expire' && ask.decided !== undefined) {
+      this.#runtime.store.failed(new Error(`a barrier took longer than the ask "${askId}" had`));
+      ask.decided();
+    } else if (at < 0) {
       record.actor.send(event);
-      return;
+    } else {
+      record.outside.splice(at, 1);
+      reject(this.#runtime, record, ask, reasonOf(record.actor.getSnapshot().context, ask, event));
     }
-    record.outside.splice(at, 1);
-    reject(this.#runtime, record, ask, reasonOf(record.actor.getSnapshot().context, ask, event));
   }
 
   /** Why an ask cannot be delivered. */

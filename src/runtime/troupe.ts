@@ -22,6 +22,7 @@ import type { AgentRecord, Runtime } from './agent-record.ts';
 import { type AgentSpec, modelAt, overrideSpec, type ResolvedSpec, resolveSpec } from './agent-spec.ts';
 import { Backends, embeddedBackend } from './backends.ts';
 import { agentDead, bindAgentMachine } from './bind.ts';
+import { guardStore } from './guarded-store.ts';
 import { Mail } from './mail.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -122,11 +123,11 @@ export class Troupe implements AsyncDisposable {
       bury: (name, error) => this.#bury(name, error),
     });
     this.#runtime = {
-      ...{ clock, ids, random, store },
+      ...{ clock, ids, random },
+      store: guardStore(store, (error) => this.#emit('store-failed', error)),
       record: (name) => this.#agents.get(name)?.record,
       backend: (name) => this.#backends.get(name),
       chooseBackend: (call) => this.#supervisor.chooseBackend(call),
-      storeFailed: (error) => this.#emit('store-failed', error),
     };
     this.#machine = bindAgentMachine(this.#runtime);
     const mail = new Mail(this.#runtime, {
@@ -136,7 +137,7 @@ export class Troupe implements AsyncDisposable {
     });
     this.#host = {
       ...{ mail, clock },
-      barrier: () => store.barrier(),
+      barrier: () => this.#runtime.store.barrier(),
       fork: (record, name, changes) => this.#fork(record, name, changes),
       kill: (record, reason) => this.#isAlive(record) && this.#supervisor.kill(record.name, reason),
     };

@@ -192,16 +192,15 @@ test('an agent whose machine fails takes nobody with it', async () => {
 describe('the barrier', () => {
   /** A memory store whose barriers wait until they are let through. */
   function slowStore() {
-    const waiting: (() => void)[] = [];
-    const failing: ((error: Error) => void)[] = [];
+    const waiting: { resolve: () => void; reject: (error: Error) => void }[] = [];
     const store: Store = Object.assign(memoryStore(), {
-      barrier: () =>
-        new Promise<void>((resolve, reject) => {
-          waiting.push(resolve);
-          failing.push(reject);
-        }),
+      barrier: () => new Promise<void>((resolve, reject) => void waiting.push({ resolve, reject })),
     });
-    return { store, pass: () => waiting.shift()?.(), fail: () => failing.shift()?.(new Error('disk full')) };
+    return {
+      store,
+      pass: () => waiting.shift()?.resolve(),
+      fail: () => waiting.shift()?.reject(new Error('disk full')),
+    };
   }
 
   test('no request leaves before the ask is durable, no reply before its messages are', async () => {
@@ -241,5 +240,52 @@ describe('the barrier', () => {
     expect((await asked).text).toBe('x');
     const failure = 'TROUPE_ERR_STORE_FAILED The store could not make a write durable: disk full';
     expect(failures).toEqual([failure, failure]);
+  });
+
+  test('an ask whose barrier fails was not accepted, and is answered all the same', async () => {
+    const { store, fail, pass } = slowStore();
+    const { agent } = await scene({ one: [{ text: 'x' }] }, {}, { store });
+    const handle = agent.askAsync('a');
+    pass();
+    fail();
+    await expect(handle.accepted).rejects.toMatchObject({ code: 'TROUPE_ERR_STORE_FAILED' });
+    await settle();
+    pass();
+    pass();
+    expect((await handle.wait()).text).toBe('x');
+  });
+
+  test('a store that hangs costs an ask its deadline, not more', async () => {
+    const { store, pass } = slowStore();
+    const { agent, troupe, clock } = await scene({ one: [{ text: 'x' }] }, {}, { store });
+    const failures: string[] = [];
+    troupe.on('store-failed', ({ message }) => failures.push(message));
+    const asked = agent.ask('a', { askId: 'q', timeoutMs: 500 });
+    pass();
+    await clock.advance(500);
+    expect((await asked).text).toBe('x');
+    const first = agent.ask('b', { timeoutMs: 500 }).catch((error: TroupeError) => error.code);
+    await clock.advance(500);
+    await clock.runUntilIdle();
+    expect(failures).toEqual(['The store could not make a write durable: a barrier took longer than the ask "q" had']);
+    pass();
+    pass();
+    pass();
+    expect(await first).toBe('TROUPE_ERR_ASK_TIMEOUT');
+  });
+
+  test('a store that throws at every write stops nothing', async () => {
+    const store = new Proxy(memoryStore(), {
+      get: () => () => {
+        throw new Error('gone');
+      },
+    });
+    const { agent, troupe } = await scene({ one: [{ text: 'x' }] }, {}, { store });
+    const failures: string[] = [];
+    troupe.on('store-failed', ({ code }) => failures.push(code));
+    expect((await agent.ask('a')).text).toBe('x');
+    expect(new Set(failures)).toEqual(new Set(['TROUPE_ERR_STORE_FAILED']));
+    await agent.kill();
+    await expect(troupe.close()).rejects.toThrow('gone');
   });
 });

@@ -1,0 +1,51 @@
+/**
+ * The troupe's side of its store: what a store throws or rejects with is told, and stops nothing.
+ * A machine's action that threw would put its agent into error for good, and an ask must be answered though the disk is full.
+ */
+import type { Store } from '../../actors/store/store.ts';
+import { TroupeError } from '../core/errors.ts';
+
+/** What the runtime writes. None of it throws or rejects, but for `close`. */
+export interface GuardedStore
+  extends Pick<Store, 'putAgent' | 'removeAgent' | 'appendGroup' | 'putAsk' | 'settleAsk' | 'addUsage' | 'close'> {
+  /** Resolves when what was written is durable, with the error when it cannot be made so. */
+  barrier(): Promise<TroupeError | undefined>;
+  /** Tells of a failure that was seen elsewhere. */
+  failed(cause: unknown): TroupeError;
+}
+
+/** A store whose failures go to `onFailure` instead of to the caller. */
+export function guardStore(store: Store, onFailure: (error: TroupeError) => void): GuardedStore {
+  const failed = (cause: unknown) => {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const message = `The store could not make a write durable: ${reason}`;
+    const error = new TroupeError('TROUPE_ERR_STORE_FAILED', message, { cause });
+    onFailure(error);
+    return error;
+  };
+  const guarded = (write: () => void) => {
+    try {
+      write();
+    } catch (thrown) {
+      failed(thrown);
+    }
+  };
+  return {
+    failed,
+    putAgent: (agent) => guarded(() => store.putAgent(agent)),
+    removeAgent: (name) => guarded(() => store.removeAgent(name)),
+    appendGroup: (agent, group) => guarded(() => store.appendGroup(agent, group)),
+    putAsk: (ask) => guarded(() => store.putAsk(ask)),
+    settleAsk: (agent, askId, outcome) => guarded(() => store.settleAsk(agent, askId, outcome)),
+    addUsage: (entry) => guarded(() => store.addUsage(entry)),
+    barrier: async () => {
+      try {
+        await store.barrier();
+        return undefined;
+      } catch (thrown) {
+        return failed(thrown);
+      }
+    },
+    close: async () => store.close(),
+  };
+}
