@@ -6,6 +6,8 @@ import { dirname, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const samplingUs = 100;
+/** V8's names for waiting, and for the profiler's own start. */
+const notWork = new Set(['(idle)', 'dispatch']);
 
 /**
  * Runs `work` under the profiler: `functions` by self time, `inclusive` by time with callees, `packages`.
@@ -33,7 +35,7 @@ function summarise({ nodes, samples, timeDeltas }) {
   let total = 0;
   for (const [index, id] of samples.entries()) {
     const us = Math.max(0, timeDeltas[index]);
-    if (byId.get(id).callFrame.functionName === '(idle)') continue;
+    if (notWork.has(byId.get(id).callFrame.functionName)) continue;
     total += us;
     const place = places.get(id);
     add(functions, place.key, place, 'selfUs', us);

@@ -182,7 +182,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (this.#status >= 300) {
       this.#pieces.push(bytes);
       if (this.#byteCount >= maxErrorBytes) this.#end();
-    } else if (this.#byteCount > this.#client.maxReplyBytes) this.#fail(tooLarge(this.#client.maxReplyBytes));
+    } else if (this.#byteCount > this.#client.maxReplyBytes) this.#fail(this.#tooLarge());
     else if (onData === undefined) this.#pieces.push(bytes);
     else this.#offer(onData, bytes);
   }
@@ -207,7 +207,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     try {
       if (onData(bytes)) this.#end();
     } catch (error) {
-      this.#fail(isTroupeError(error) ? error : protocol(`The reply could not be read: ${String(error)}.`));
+      this.#fail(
+        isTroupeError(error)
+          ? error
+          : protocol(`The reply of ${this.#serverName} could not be read: ${String(error)}.`),
+      );
     }
   }
 
@@ -260,6 +264,11 @@ class Exchange implements Dispatcher.DispatchHandler {
     );
   }
 
+  #tooLarge(): TroupeError {
+    const message = `The answer of ${this.#serverName} passed ${this.#client.maxReplyBytes} bytes. Raise \`maxReplyBytes\` if such answers are wanted.`;
+    return new TroupeError('TROUPE_ERR_BACKEND_TOO_LARGE', message);
+  }
+
   #connectionError(error: Error): TroupeError {
     const code = codeOf(error);
     if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return closedError();
@@ -297,11 +306,6 @@ function cancelled(signal: AbortSignal): TroupeError {
 
 function closedError(): TroupeError {
   return new TroupeError('TROUPE_ERR_TROUPE_CLOSED', 'The backend was closed; it makes no more calls.');
-}
-
-function tooLarge(maxReplyBytes: number): TroupeError {
-  const message = `The answer passed ${maxReplyBytes} bytes. Raise \`maxReplyBytes\` if such answers are wanted.`;
-  return new TroupeError('TROUPE_ERR_BACKEND_TOO_LARGE', message);
 }
 
 function protocol(message: string): TroupeError {

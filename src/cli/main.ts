@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { isTroupeError } from '../core/errors.ts';
 import type { AskFlags } from './ask-command.ts';
+import type { ChatFlags } from './chat-command.ts';
 import type { ReviewFlags } from './review-command.ts';
 import { oneLine } from './terminal.ts';
 
@@ -37,6 +38,19 @@ program
   .action(async (prompt: string[], flags: AskFlags) => {
     const { askCommand } = await import('./ask-command.ts');
     process.exitCode = await askCommand(prompt, flags);
+  });
+
+program
+  .command('chat')
+  .description('chat with an agent and its forks; /help in the chat says what there is')
+  .option('--system <text>', 'system message')
+  .option('--backend <name>', backendHelp)
+  .option('--model <id>', 'model')
+  .option('--endpoint <url>', 'OpenAI-compatible server to use')
+  .option('--fallback <names...>', 'backends to go on with when the first fails')
+  .action(async (flags: ChatFlags) => {
+    const { chatCommand } = await import('./chat-command.ts');
+    process.exitCode = await chatCommand(flags);
   });
 
 program
