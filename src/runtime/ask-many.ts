@@ -1,8 +1,9 @@
 /** Several asks at once: all of them, or the first that is answered. */
-import { TroupeError as Failure, type TroupeError, toTroupeError } from '../core/errors.ts';
+import { TroupeError, toTroupeError } from '../core/errors.ts';
 import { checkOptions, rules } from '../core/options.ts';
 import type { Agent } from './agent.ts';
 import type { AskOptions } from './ask.ts';
+import type { AskHandle } from './ask-handle.ts';
 import type { Reply } from './reply.ts';
 
 /** One ask to one agent. */
@@ -31,13 +32,13 @@ export interface AskAllOptions {
 export async function askAll(requests: readonly AskRequest[], options: AskAllOptions = {}): Promise<AskResult[]> {
   checkOptions('askAll', options, askAllRules);
   const { limit = requests.length, failFast = false, signal, onProgress } = options;
-  const stop = new AbortController();
+  const batch = new Batch(signal);
   const results: AskResult[] = [];
   const entries = requests.entries();
   let ended = 0;
   const worker = async () => {
     for (const [index, request] of entries) {
-      const result = await askOne(request, [stop.signal, signal, request.signal]);
+      const result = await batch.ask(request);
       results[index] = result;
       ended += 1;
       onProgress?.(result, ended, requests.length);
@@ -48,7 +49,7 @@ export async function askAll(requests: readonly AskRequest[], options: AskAllOpt
     await Promise.all(Array.from({ length: Math.min(limit, requests.length) }, worker));
     return results;
   } finally {
-    stop.abort();
+    batch.end();
   }
 }
 
@@ -57,41 +58,63 @@ export async function race(
   requests: readonly AskRequest[],
   options: Pick<AskAllOptions, 'signal'> = {},
 ): Promise<Reply> {
-  checkOptions(
-    'race',
-    { requests },
-    { requests: (value) => ((value as []).length > 0 ? undefined : 'at least one request') },
-  );
-  const stop = new AbortController();
+  checkOptions('race', { requests, ...options }, raceRules);
+  const batch = new Batch(options.signal);
   try {
     return await Promise.any(
       requests.map(async (request) => {
-        const { reply, error } = await askOne(request, [stop.signal, options.signal, request.signal]);
+        const { reply, error } = await batch.ask(request);
         if (reply === undefined) throw error;
         return reply;
       }),
     );
   } catch (thrown) {
-    const causes: readonly TroupeError[] =
-      thrown instanceof AggregateError ? thrown.errors : [toTroupeError(thrown, 'race')];
+    const causes: readonly TroupeError[] = thrown instanceof AggregateError ? thrown.errors : [];
     const list = causes.map(({ agent, message }) => `${agent}: ${message}`).join(' | ');
-    throw new Failure('TROUPE_ERR_ASKS_FAILED', `None of ${requests.length} asks was answered. ${list}`, {
-      cause: thrown,
-    });
+    const message = `None of ${requests.length} asks was answered. ${list}`;
+    throw new TroupeError('TROUPE_ERR_ASKS_FAILED', message, { cause: thrown });
   } finally {
-    stop.abort();
+    batch.end();
   }
 }
 
-async function askOne(request: AskRequest, signals: readonly (AbortSignal | undefined)[]): Promise<AskResult> {
-  const { agent, prompt, ...options } = request;
-  const signal = AbortSignal.any(signals.filter((one) => one !== undefined));
-  try {
-    return { agent: agent.name, reply: await agent.ask(prompt, { ...options, signal }) };
-  } catch (thrown) {
-    return { agent: agent.name, error: toTroupeError(thrown, `Agent "${agent.name}"`) };
+/** Asks that are cancelled together: by the caller's signal, or when the batch is over. */
+class Batch {
+  readonly #running = new Set<AskHandle>();
+  readonly #signal: AbortSignal | undefined;
+  #over = false;
+
+  constructor(signal: AbortSignal | undefined) {
+    this.#signal = signal;
+    if (signal?.aborted) this.#over = true;
+    signal?.addEventListener('abort', this.end, { once: true });
   }
+
+  /** Asks and waits. Once the batch is over, an ask is cancelled as soon as it is made. */
+  async ask({ agent, prompt, ...options }: AskRequest): Promise<AskResult> {
+    try {
+      const handle = agent.askAsync(prompt, options);
+      this.#running.add(handle);
+      if (this.#over) handle.cancel();
+      const reply = await handle.wait().finally(() => this.#running.delete(handle));
+      return { agent: agent.name, reply };
+    } catch (thrown) {
+      return { agent: agent.name, error: toTroupeError(thrown, `Agent "${agent.name}"`) };
+    }
+  }
+
+  /** Cancels what still runs and lets go of the caller's signal. */
+  readonly end = (): void => {
+    this.#over = true;
+    this.#signal?.removeEventListener('abort', this.end);
+    for (const handle of this.#running) handle.cancel();
+  };
 }
+
+const raceRules = {
+  requests: (value: unknown) => (Array.isArray(value) && value.length > 0 ? undefined : 'at least one request'),
+  signal: rules.object,
+};
 
 const askAllRules = {
   limit: rules.positiveCount,

@@ -140,6 +140,16 @@ describe('askAll', () => {
   });
 });
 
+test('one signal cancels all asks of a batch, those that were not made yet too', async () => {
+  const { requests, clock } = await cast({ a: 100, b: 100, c: 100 });
+  const abort = new AbortController();
+  const all = askAll(requests, { limit: 2, signal: abort.signal });
+  await settle();
+  abort.abort();
+  await clock.runUntilIdle();
+  expect((await all).map(({ error }) => error?.code)).toEqual(Array(3).fill('TROUPE_ERR_ASK_CANCELLED'));
+});
+
 describe('race', () => {
   test('the first reply wins and the others are cancelled', async () => {
     const { clock, requests, troupe } = await cast({ slow: 200, fast: 100 });
