@@ -1,11 +1,16 @@
 /** Every example runs and says what it should. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { afterEach, expect, test, vi } from 'vitest';
+import { text as readAll } from 'node:stream/consumers';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import { main as ask } from '../examples/01-ask.ts';
 import { main as tools } from '../examples/02-tools.ts';
 import { main as review } from '../examples/03-review.ts';
 import { main as fallback } from '../examples/04-fallback.ts';
-import { faultServer } from './helpers/fault-server.ts';
+import { start as fastify } from '../examples/05-fastify.ts';
+import { start as express } from '../examples/06-express.ts';
+import { type Fault, type FaultServer, faultServer } from './helpers/fault-server.ts';
 import { openAiFaults, wholeText } from './helpers/openai-wire.ts';
 
 afterEach(() => vi.unstubAllEnvs());
@@ -48,7 +53,142 @@ test('04-fallback', async () => {
   expect(await output(fallback)).toEqual(['nobody: TROUPE_ERR_BACKEND_UNREACHABLE', 'rules: answered']);
 });
 
+describe.each([
+  ['05-fastify', fastify],
+  ['06-express', express],
+])('%s', (name, start) => {
+  let model: FaultServer;
+  let service: Awaited<ReturnType<typeof start>>;
+
+  /** The example, with a model that behaves like this. */
+  const begin = async (fault: string, graceMs?: number, faults: Readonly<Record<string, Fault>> = openAiFaults) => {
+    model = await faultServer(faults);
+    const grace = graceMs === undefined ? {} : { graceMs };
+    service = await start({ endpoint: model.url, model: `fault:${fault}`, ...grace });
+  };
+
+  afterEach(async () => {
+    await service.close();
+    await expect(fetch(service.url)).rejects.toThrow();
+    await model.when(({ openSockets }) => openSockets === 0);
+    await model.close();
+  });
+
+  const post = (body: object, signal?: AbortSignal) => {
+    const headers = { 'content-type': 'application/json' };
+    return fetch(`${service.url}/ask`, { method: 'POST', headers, body: JSON.stringify(body), signal: signal ?? null });
+  };
+  const question = { agent: 'clerk', prompt: 'Hi' };
+  const stream = (signal?: AbortSignal) =>
+    fetch(`${service.url}/stream?${new URLSearchParams(question)}`, { signal: signal ?? null });
+
+  test('an ask is answered', async () => {
+    await begin('ok');
+    const response = await post(question);
+    expect([response.status, await response.json()]).toEqual([
+      200,
+      { text: wholeText, usage: expect.objectContaining({ outputTokens: 5 }) },
+    ]);
+    await post({ agent: 'poet', prompt: 'And you?' });
+    expect(model.requests.map(({ body }) => body?.['messages'])).toEqual([
+      [
+        { role: 'system', content: 'Answer in one line.' },
+        { role: 'user', content: 'Hi' },
+      ],
+      [
+        { role: 'system', content: 'Answer in verse.' },
+        { role: 'user', content: 'And you?' },
+      ],
+    ]);
+  });
+
+  test('a stream is sent as events', async () => {
+    await begin('ok');
+    const response = await stream();
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+    const events = (await response.text()).split('\n\n');
+    expect(events.splice(-2)).toEqual(['event: done\ndata:', '']);
+    expect(events.map((event) => JSON.parse(event.replace('data: ', ''))).join('')).toBe(wholeText);
+  });
+
+  test.each([
+    ['no prompt', { agent: 'clerk' }],
+    ['no such agent', { agent: 'constructor', prompt: 'Hi' }],
+    ['not a text', { agent: 'clerk', prompt: {} }],
+  ])('a wrong question is the client’s fault: %s', async (_name, body) => {
+    await begin('ok');
+    const { status } = await post(body);
+    expect([status, model.counts.requests]).toEqual([400, 0]);
+  });
+
+  test('a failure has the code of its error', async () => {
+    await begin('403');
+    const response = await post(question);
+    expect([response.status, await response.json()]).toEqual([502, { error: 'TROUPE_ERR_BACKEND_AUTH' }]);
+    expect(await (await stream()).text()).toBe('event: error\ndata: TROUPE_ERR_BACKEND_AUTH\n\n');
+  });
+
+  test('a client that leaves its stream cancels the ask', async () => {
+    await begin('drip-forever');
+    const leave = new AbortController();
+    const response = await stream(leave.signal);
+    expect((await response.body?.getReader().read())?.value).toBeDefined();
+    leave.abort();
+    await model.when(({ aborted, openSockets }) => aborted === 1 && openSockets === 0);
+  });
+
+  test('so does one that leaves before its answer', async () => {
+    await begin('hang-headers');
+    const leave = new AbortController();
+    const response = post(question, leave.signal);
+    await model.when(({ requests }) => requests === 1);
+    leave.abort();
+    await expect(response).rejects.toThrow();
+    await model.when(({ aborted }) => aborted === 1);
+  });
+
+  test('close waits for what is in progress', async () => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    await begin('late', undefined, { late: (exchange) => released.then(() => openAiFaults['ok']?.(exchange)) });
+    const response = post(question);
+    await model.when(({ requests }) => requests === 1);
+    const closed = service.close();
+    release();
+    expect(await (await response).json()).toMatchObject({ text: wholeText });
+    await closed;
+  });
+
+  test('but no longer than its grace', async () => {
+    await begin('drip-forever', 1);
+    const response = await stream();
+    const text = response.text();
+    await service.close();
+    expect(await text).toBe('data: "Grüße"\n\nevent: error\ndata: TROUPE_ERR_AGENT_DEAD\n\n');
+    await model.when(({ aborted }) => aborted === 1);
+  });
+
+  test('nothing of it keeps a process alive', async () => {
+    await begin('ok');
+    const script = `(await import('../dist/examples/${name}.js')).main((text) => process.stdout.write(text));`;
+    const env = { PATH: process.env['PATH'] ?? '', LLM_ENDPOINT: model.url };
+    const args = ['--input-type=module', '-e', script];
+    const child = spawn(process.execPath, args, {
+      cwd: import.meta.dirname,
+      env,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const output = readAll(child.stdout);
+    expect(await once(child, 'close')).toEqual([0, null]);
+    expect(await output).toContain('event: done');
+  });
+});
+
 test('no example is left out', () => {
-  const files = readdirSync(new URL('../examples', import.meta.url)).filter((name) => name.endsWith('.ts'));
-  expect(files.sort()).toEqual(['01-ask.ts', '02-tools.ts', '03-review.ts', '04-fallback.ts']);
+  const files = readdirSync(new URL('../examples', import.meta.url)).filter((name) => /^\d.*\.ts$/.test(name));
+  expect(files.sort()).toEqual([
+    ...['01-ask.ts', '02-tools.ts', '03-review.ts', '04-fallback.ts', '05-fastify.ts', '06-express.ts'],
+  ]);
 });

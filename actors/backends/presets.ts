@@ -25,7 +25,8 @@ export function localAi(options: ChatServerOptions = {}): Backend {
   return chatServer(presets.localAi, options);
 }
 
-const presets = {
+/** What is particular about each. */
+export const presets = {
   llamaCpp: {
     kind: 'llamaCpp',
     endpoint: 'http://127.0.0.1:8080',

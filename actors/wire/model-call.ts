@@ -46,7 +46,7 @@ export async function callServer(
     if (signal.aborted) throw thrown;
     const error = isTroupeError(thrown)
       ? thrown
-      : protocolError(facts, `the reply cannot be read: ${thrown}`, reply.text);
+      : protocolError(facts, `the reply cannot be read: ${client.redact(String(thrown))}`, reply.text);
     if (error.code === 'TROUPE_ERR_BACKEND_STREAM_CUT' && reply.finished) return reply.response();
     const told = withFacts(error, facts, reply.text);
     if (error.code !== 'TROUPE_ERR_BACKEND_MODEL_UNKNOWN' || server.models === undefined) throw told;

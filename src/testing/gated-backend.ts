@@ -68,7 +68,9 @@ export function gatedBackend(options: GatedOptions = {}): GatedBackend {
     },
     next(agent) {
       for (const call of pending) if (agent === undefined || call.agent === agent) return call;
-      throw new Error(`No call${agent === undefined ? '' : ` of agent "${agent}"`} is pending; there were ${calls.length}.`);
+      throw new Error(
+        `No call${agent === undefined ? '' : ` of agent "${agent}"`} is pending; there were ${calls.length}.`,
+      );
     },
     call(request) {
       return new Promise((resolve, reject) => {

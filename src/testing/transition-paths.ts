@@ -47,7 +47,8 @@ export function transitionPaths<State, Event extends string>(
       paths.set(JSON.stringify(longer), longer);
       const nextKey = model.key(next);
       if (reached.has(nextKey)) continue;
-      if (reached.size === maxStates) throw new Error(`The model has more than ${maxStates} states; let \`key\` say less.`);
+      if (reached.size === maxStates)
+        throw new Error(`The model has more than ${maxStates} states; let \`key\` say less.`);
       reached.set(nextKey, longer);
       queue.push({ key: nextKey, state: next, path: longer });
     }

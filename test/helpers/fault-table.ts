@@ -263,6 +263,7 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
     'tool-object-args': { all: two },
     'tool-empty-args': { all: calls(['f', {}]) },
     'tool-no-args': { all: calls(['f', {}]) },
+    'tool-same-name': { all: calls(['f', {}], ['f', {}]) },
     'tool-invalid-json': { all: calls(['f', '{"x":']) },
     'tool-cut': { all: gives({ toolCalls: [], finishReason: { unified: 'length', raw: 'length' } }) },
     'tool-cut-stop': { openai: cut, ollama: cannot('a call comes in one piece') },

@@ -95,6 +95,7 @@ const contents: Readonly<Record<string, Content>> = {
   'tool-object-args': tools(call('f', { x: 1 }), call('g', { y: 2 })),
   'tool-empty-args': tools(call('f', {})),
   'tool-no-args': tools({ function: { name: 'f' } }),
+  'tool-same-name': tools({ function: { name: 'f' } }, { function: { name: 'f' } }),
   'tool-invalid-json': tools(call('f', '{"x":')),
   'tool-cut': [{ tool_calls: [call('f', { x: 1 })] }, { done_reason: 'length' }],
   'tool-garbage': [{ content: wholeText, tool_calls: [null, 5, 'x'] }],

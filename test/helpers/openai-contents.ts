@@ -45,6 +45,7 @@ export const contents: Readonly<Record<string, Content>> = {
   'tool-object-args': tools([call('f', { x: 1 }, { index: 0, id: 'a' }), call('g', { y: 2 }, { index: 1, id: 'b' })]),
   'tool-empty-args': tools([call('f', '', { index: 0, id: 'a' })]),
   'tool-no-args': tools([{ index: 0, id: 'a', function: { name: 'f' } }]),
+  'tool-same-name': tools([call('f', '', { index: 0, id: 'a' }), call('f', '', { index: 1, id: 'b' })]),
   'tool-invalid-json': tools([call('f', '{"x":', { index: 0, id: 'a' })]),
   'tool-cut': tools([call('f', '{"x":', { index: 0, id: 'a' })], 'length'),
   'tool-cut-stop': tools([call('f', '{"x":', { index: 0, id: 'a' })], 'stop'),

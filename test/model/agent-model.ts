@@ -26,47 +26,48 @@ export const plainShape: Shape = {
   stateless: false,
 };
 
+/** Everything that can happen to an agent. */
 export const modelEvents = [
   // What a user does. `ask-aborted` has a signal that was aborted already, `ask-again` the id of an ask in progress.
-  ...['ask', 'stream', 'ask-aborted', 'ask-again', 'cancel-settled', 'compress', 'kill', 'fork', 'twin-ask'],
-  ...['cancel-hand', 'cancel-first', 'cancel-last', 'cancel-outside'],
+  'ask',
+  'stream',
+  'ask-aborted',
+  'ask-again',
+  'cancel-settled',
+  'compress',
+  'kill',
+  'fork',
+  'twin-ask',
+  'cancel-hand',
+  'cancel-first',
+  'cancel-last',
+  'cancel-outside',
   // The deadline of an ask.
-  ...['expire-hand', 'expire-first', 'expire-last', 'expire-outside'],
+  'expire-hand',
+  'expire-first',
+  'expire-last',
+  'expire-outside',
   // What the model does. `big` answers make the conversation too large.
-  ...['delta', 'text', 'big-text', 'tools', 'big-tools', 'transient', 'fatal', 'overflow'],
+  'delta',
+  'text',
+  'big-text',
+  'tools',
+  'big-tools',
+  'transient',
+  'fatal',
+  'overflow',
   // One of the two tools of a step ends, or all that still run.
-  ...['one-tool', 'rest'],
+  'one-tool',
+  'rest',
   // Back-off is over, the supervisor has chosen, compression is done.
-  ...['waited', 'chosen', 'compressed', 'compress-failed'],
-  // Model calls and tools that were given up answer after all.
+  'waited',
+  'chosen',
+  'compressed',
+  'compress-failed',
+  // What was given up ends after all: model calls, tools, the supervisor's choice, compression.
   'late',
 ] as const;
-export type ModelEvent =
-  | 'ask'
-  | 'stream'
-  | 'ask-aborted'
-  | 'ask-again'
-  | 'cancel-settled'
-  | 'compress'
-  | 'kill'
-  | 'fork'
-  | 'twin-ask'
-  | `${'cancel' | 'expire'}-${'hand' | 'first' | 'last' | 'outside'}`
-  | 'delta'
-  | 'text'
-  | 'big-text'
-  | 'tools'
-  | 'big-tools'
-  | 'transient'
-  | 'fatal'
-  | 'overflow'
-  | 'one-tool'
-  | 'rest'
-  | 'waited'
-  | 'chosen'
-  | 'compressed'
-  | 'compress-failed'
-  | 'late';
+export type ModelEvent = (typeof modelEvents)[number];
 
 /** One ask as the model sees it. */
 export interface AskModel {
@@ -216,7 +217,7 @@ function apply(model: Model, event: ModelEvent): void {
       else model.twin = { log: [...model.log], shared: model.log.length };
       return;
     case 'twin-ask':
-      model.twin?.log.push('user: twin prompt', 'assistant: twin answer');
+      if (!model.shape.stateless) model.twin?.log.push('user: twin prompt', 'assistant: twin answer');
       return;
     case 'late':
       model.late = false;
@@ -388,7 +389,7 @@ function interrupt(model: Model, id: string, code: string): void {
   const ask = model.asks[id] as AskModel;
   if (model.at === 'tools') append(model, id, toolLines(ask));
   if (model.at === 'calling') ask.attempts.push(`${model.shape.backends[ask.backend]} ${code}`);
-  model.late ||= model.at === 'calling' || model.at === 'tools';
+  model.late ||= ['calling', 'tools', 'failing', 'compressing'].includes(model.at);
 }
 
 function kill(model: Model): void {

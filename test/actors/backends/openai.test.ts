@@ -7,7 +7,7 @@ import { type OpenAiOptions, openai } from '../../../actors/backends/openai.ts';
 import { Conversation } from '../../../src/core/conversation.ts';
 import { type FaultServer, faultServer } from '../../helpers/fault-server.ts';
 import { allOf, failure, modelRequest } from '../../helpers/model-request.ts';
-import { openAiFaults } from '../../helpers/openai-wire.ts';
+import { openAiFaults, openAiJsonFaults, wholeText } from '../../helpers/openai-wire.ts';
 
 let server: FaultServer;
 const backends: Backend[] = [];
@@ -30,6 +30,70 @@ function backend(options: OpenAiOptions = {}): Backend {
 function call(fault: string, options: OpenAiOptions = {}): Promise<ModelResponse> {
   return backend(options).call(modelRequest({ model: `fault:${fault}` }));
 }
+
+describe('an answer', () => {
+  const whole = {
+    text: wholeText,
+    toolCalls: [],
+    finishReason: { unified: 'stop', raw: 'stop' },
+    usage: { inputTokens: 12, outputTokens: 5, cacheReadTokens: 4, cacheWriteTokens: undefined },
+    costUsd: undefined,
+  };
+
+  it('has text, usage and finish reason', async () => {
+    expect(await call('ok')).toEqual(whole);
+  });
+
+  it('is shown while it arrives', async () => {
+    const events: ModelEvent[] = [];
+    await backend().call(modelRequest({ model: 'fault:reasoning', onEvent: (event) => events.push(event) }));
+    expect(events).toEqual([
+      { type: 'reasoning-delta', text: 'Hm' },
+      { type: 'reasoning-delta', text: '.' },
+      { type: 'text-delta', text: wholeText },
+    ]);
+  });
+
+  it('may be asked for in one piece', async () => {
+    const one = await faultServer(openAiJsonFaults);
+    const events: ModelEvent[] = [];
+    const onEvent = (event: ModelEvent) => events.push(event);
+    expect(await backend({ endpoint: one.url, stream: false }).call(modelRequest({ onEvent }))).toEqual(whole);
+    expect(events).toEqual([{ type: 'text-delta', text: wholeText }]);
+    const sent = one.requests.at(-1)!;
+    expect(sent.headers.accept).toBe('application/json');
+    expect(sent.body).toMatchObject({ stream: false });
+    expect(sent.body).not.toHaveProperty('stream_options');
+    await one.close();
+  });
+});
+
+describe('a failure', () => {
+  it('shows what was seen, at most 200 characters of it', async () => {
+    const { message } = await failure(call('html-200'));
+    expect(message).toContain('text/html');
+    expect(message).toContain('Welcome to nginx!');
+    expect((await failure(call('huge-error'))).message).toMatch(/"x{199}…"/);
+  });
+
+  it('is a size cap that holds', async () => {
+    const caps = { maxReplyBytes: 300_000, maxEventBytes: 100_000 };
+    for (const fault of ['endless', 'endless-line', 'drip-forever', 'big-event', 'big-5mb'])
+      expect((await failure(call(fault, caps))).code).toBe('TROUPE_ERR_BACKEND_TOO_LARGE');
+    await server.when(({ openSockets }) => openSockets === 0);
+  });
+
+  it('names the endpoint and the remedy when nothing listens there', async () => {
+    const idle = createServer();
+    await new Promise<void>((resolve) => idle.listen(0, '127.0.0.1', resolve));
+    const { port } = idle.address() as { port: number };
+    await new Promise((resolve) => idle.close(resolve));
+    const error = await failure(call('ok', { endpoint: `http://127.0.0.1:${port}` }));
+    expect(error).toMatchObject({ code: 'TROUPE_ERR_BACKEND_UNREACHABLE', retryable: true });
+    expect(error.message).toContain(`http://127.0.0.1:${port}`);
+    expect(error.message).toContain('Start the server');
+  });
+});
 
 describe('connections', () => {
   it('are used again after a stream', async () => {
@@ -218,6 +282,16 @@ describe('what goes out', () => {
     expect(server.requests.at(-1)!.body).toMatchObject({ max_completion_tokens: 4096 });
     await backend().call(modelRequest({ parameters: { extra: { max_completion_tokens: 9 } } }));
     expect(server.requests.at(-1)!.body).not.toHaveProperty('max_tokens');
+  });
+
+  it('never has messages that are not the conversation', async () => {
+    const before = server.counts.requests;
+    const extra = { messages: [{ role: 'user', content: 'Other' }] };
+    for (const made of [backend(), backend({ parameters: { extra } })]) {
+      const failed = failure(made.call(modelRequest(made === backends.at(-1) ? {} : { parameters: { extra } })));
+      expect(await failed).toMatchObject({ code: 'TROUPE_ERR_OPTION_INVALID' });
+    }
+    expect(server.counts.requests).toBe(before);
   });
 
   it.each(['', '/', '/v1', '/v1/'])('finds the route from a base URL that ends in "%s"', async (end) => {

@@ -149,7 +149,7 @@ describe('over HTTP', () => {
     expect(Math.max(...times.values())).toBe(1);
     const sent = server.requests.at(-1)?.body?.['messages'];
     expect(sent).toEqual(agent.messages().slice(0, -1));
-  });
+  }, 60_000);
 
   it('asks of forks at the same time send each its own conversation', async () => {
     const parent = await spawn();

@@ -1,0 +1,397 @@
+/**
+ * The real agent under the model's events: a troupe whose model calls, tools, supervisor, compression and time wait for the
+ * test, and `observe`, which says what can be seen of it in the model's words.
+ */
+import { fromPromise } from 'xstate';
+import { memoryStore } from '../../actors/store/memory.ts';
+import type { Store } from '../../actors/store/store.ts';
+import type { Tool } from '../../actors/tools/tool.ts';
+import { TroupeError } from '../../src/core/errors.ts';
+import type { Message } from '../../src/core/types.ts';
+import type { Agent } from '../../src/runtime/agent.ts';
+import type { AskHandle } from '../../src/runtime/ask-handle.ts';
+import type { Reply } from '../../src/runtime/reply.ts';
+import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts';
+import { type GatedBackend, gatedBackend } from '../../src/testing/gated-backend.ts';
+import { assertValidMessages } from '../../src/testing/messages.ts';
+import { settle, VirtualClock } from '../../src/testing/virtual-clock.ts';
+import { type Model, type ModelEvent, messageLine, outcomeLine, type Shape, targetOf } from './agent-model.ts';
+
+/** A clock on which a test can let one certain timer fire; the others wait for ever. */
+class PickClock extends VirtualClock {
+  readonly #timers = new Map<number, { readonly handle: unknown; readonly callback: () => void }>();
+
+  override setTimeout(callback: () => void, ms: number): unknown {
+    const handle = super.setTimeout(callback, ms);
+    this.#timers.set(ms, { handle, callback });
+    return handle;
+  }
+
+  /** Fires the last timer that was made for `ms` milliseconds, if it still waits. */
+  fire(ms: number): void {
+    const timer = this.#timers.get(ms);
+    const before = this.pending;
+    this.clearTimeout(timer?.handle);
+    if (this.pending < before) timer?.callback();
+  }
+}
+
+/** Things that wait for the test: it opens or fails the one that is still wanted, and those that are not, too late. */
+class Gate {
+  readonly #waiting = new Set<{ open: () => void; fail: () => void; signal: AbortSignal }>();
+
+  pass(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (settlement: () => void) => () => {
+        this.#waiting.delete(entry);
+        settlement();
+      };
+      const entry = { open: end(resolve), fail: end(() => reject(new Error('a gate failed'))), signal };
+      this.#waiting.add(entry);
+    });
+  }
+
+  open(): void {
+    [...this.#waiting].find(({ signal }) => !signal.aborted)?.open();
+  }
+
+  fail(): void {
+    [...this.#waiting].find(({ signal }) => !signal.aborted)?.fail();
+  }
+
+  openLate(): void {
+    for (const { signal, open } of [...this.#waiting]) if (signal.aborted) open();
+  }
+}
+
+const limitTokens = 1000;
+const firstDeadlineMs = 10_000_000;
+const backOffMs = 250;
+
+export interface RealAgent {
+  /** Makes an event happen and waits until nothing moves. */
+  apply(event: ModelEvent, model: Model): Promise<void>;
+  observe(): Observation;
+  /** Ends everything; what is then still open. */
+  finish(): Promise<{ readonly unsettled: number; readonly timers: number }>;
+}
+
+export interface Observation {
+  readonly at: string;
+  readonly status: string;
+  readonly hand: string | null;
+  readonly mailbox: readonly string[];
+  readonly waiting: number;
+  readonly outcomes: Readonly<Record<string, string>>;
+  readonly seen: Readonly<Record<string, string>>;
+  readonly refusals: readonly string[];
+  readonly deadLetters: readonly string[];
+  /** Settlements in the store and as events, by ask: each once. */
+  readonly settled: Readonly<Record<string, string>>;
+  readonly log: readonly string[];
+  readonly stored: readonly string[];
+  readonly twin: readonly string[] | undefined;
+  /** Requests that wait: backend and messages. */
+  readonly requests: readonly string[];
+  /** Tools that run and were not told to stop. */
+  readonly running: number;
+  /** Timers that wait. */
+  readonly timers: number;
+}
+
+export async function realAgent(shape: Shape): Promise<RealAgent> {
+  const real = new Real(shape);
+  await real.start();
+  return real;
+}
+
+class Real implements RealAgent {
+  readonly #shape: Shape;
+  readonly #clock = new PickClock();
+  readonly #backends: Record<string, GatedBackend>;
+  readonly #troupe: Troupe;
+  readonly #store: Store;
+  readonly #stored: string[] = [];
+  readonly #settled: Record<string, string[]> = {};
+  readonly #tools: { readonly done: () => void; readonly signal: AbortSignal }[] = [];
+  readonly #gates = { compress: new Gate(), chooseBackend: new Gate() };
+  readonly #handles = new Map<string, Pick<AskHandle, 'cancel'>>();
+  readonly #outcomes: Record<string, string> = {};
+  readonly #seen: Record<string, string> = {};
+  readonly #refusals: string[] = [];
+  readonly #deadLetters: string[] = [];
+  #agent!: Agent;
+  #twin: Agent | undefined;
+  #open = 0;
+
+  constructor(shape: Shape) {
+    this.#shape = shape;
+    this.#backends = Object.fromEntries(shape.backends.map((name) => [name, gatedBackend({ ignoreAbort: true })]));
+    this.#store = watchedStore((agent, line) => agent === 'worker' && this.#stored.push(line));
+    const settleAsk = this.#store.settleAsk.bind(this.#store);
+    this.#store.settleAsk = (agent, askId, outcome) => {
+      this.#count(agent, askId, `stored ${outcome.kind}`);
+      settleAsk(agent, askId, outcome);
+    };
+    this.#troupe = createTroupe({
+      ...{ backends: this.#backends, clock: this.#clock, store: this.#store, random: () => 0.5 },
+    });
+    this.#troupe.on('ask-settled', ({ agent, askId, outcome }) => this.#count(agent, askId, outcome));
+    this.#troupe.on('dead-letter', ({ askId }) => this.#deadLetters.push(askId));
+  }
+
+  async start(): Promise<void> {
+    const { mailboxLimit, policy, maxRetries, maxSteps, backends, stateless } = this.#shape;
+    this.#agent = await this.#troupe.spawn('worker', {
+      ...{ system: 'Be brief.', fallback: backends.slice(1), tools: [this.#gatedTool()] },
+      ...{ mailboxLimit, mailboxPolicy: policy, maxRetries, maxSteps, stateless },
+    });
+    const { machine, context } = this.#agent.ref.getSnapshot() as unknown as BoundSnapshot;
+    Object.assign(context.limits, { compressAtTokens: limitTokens });
+    const { actors } = machine.implementations;
+    const { chooseBackend } = actors;
+    actors['compress'] = fromPromise(async ({ signal }) => {
+      await this.#gates.compress.pass(signal);
+      return { tokens: 10 };
+    });
+    actors['chooseBackend'] = fromPromise(async (scope) => {
+      await this.#gates.chooseBackend.pass(scope.signal);
+      return (chooseBackend as { config: (scope: unknown) => unknown }).config(scope);
+    });
+  }
+
+  /** `model` is as it is before the event. */
+  async apply(event: ModelEvent, model: Model): Promise<void> {
+    this.#do(event, model);
+    await settle();
+    if (event !== 'twin-ask') return;
+    this.#backends[this.#shape.backends[0] as string]?.next('twin').resolve({ text: 'twin answer' });
+    await settle();
+  }
+
+  #do(event: ModelEvent, model: Model): void {
+    const target = targetOf(model, event);
+    if (event.startsWith('cancel-') && target !== undefined) return this.#handles.get(target)?.cancel();
+    if (event.startsWith('expire-') && target !== undefined) return this.#clock.fire(deadlineOf(target));
+    switch (event) {
+      case 'ask':
+      case 'stream':
+        return this.#ask(event, model);
+      case 'ask-aborted':
+        return this.#refused({ askId: 'aborted', signal: AbortSignal.abort() });
+      case 'ask-again':
+        return this.#refused({ askId: model.hand as string });
+      case 'cancel-settled':
+        for (const [id, { outcome }] of Object.entries(model.asks))
+          if (outcome !== undefined) this.#handles.get(id)?.cancel();
+        return;
+      case 'compress':
+        return this.#agent.ref.send({ type: 'compress' });
+      case 'kill':
+        void this.#agent.kill('the test is over');
+        return;
+      case 'fork':
+        return this.#fork();
+      case 'twin-ask':
+        void this.#twin?.ask('twin prompt');
+        return;
+      case 'waited':
+        return this.#clock.fire(this.#waitMs(model));
+      case 'chosen':
+        return this.#gates.chooseBackend.open();
+      case 'compressed':
+        return this.#gates.compress.open();
+      case 'compress-failed':
+        return this.#gates.compress.fail();
+      case 'one-tool':
+        return this.#runningTools()[0]?.done();
+      case 'rest':
+        for (const tool of this.#runningTools()) tool.done();
+        return;
+      case 'late':
+        return this.#answerLate();
+      default:
+        return this.#answer(event, model);
+    }
+  }
+
+  observe(): Observation {
+    const { context, value, status } = this.#agent.ref.getSnapshot();
+    const requests = Object.entries(this.#backends).flatMap(([name, { pending }]) =>
+      pending.map(({ agent, messages }) => `${agent} at ${name}: ${lines(messages).join(' | ')}`),
+    );
+    for (const { calls } of Object.values(this.#backends)) for (const call of calls) assertValidMessages(call.messages);
+    assertValidMessages(this.#agent.messages());
+    return {
+      ...{ at: typeof value === 'string' ? value : JSON.stringify(value), status, hand: context.askId },
+      mailbox: context.mailbox,
+      waiting: this.#troupe.agents().find(({ name }) => name === 'worker')?.waiting ?? 0,
+      ...{ outcomes: this.#outcomes, seen: this.#seen, refusals: this.#refusals, deadLetters: this.#deadLetters },
+      settled: Object.fromEntries(Object.entries(this.#settled).map(([id, facts]) => [id, facts.sort().join(', ')])),
+      log: lines(this.#agent.messages()),
+      stored: this.#stored,
+      twin: this.#twin && lines(this.#twin.messages()),
+      requests,
+      running: this.#runningTools().length,
+      timers: this.#clock.pending,
+    };
+  }
+
+  async finish(): Promise<{ readonly unsettled: number; readonly timers: number }> {
+    await this.#troupe.close();
+    await settle();
+    return { unsettled: this.#open, timers: this.#clock.pending };
+  }
+
+  #count(agent: string, askId: string, fact: string): void {
+    if (agent !== 'worker') return;
+    this.#settled[askId] ??= [];
+    this.#settled[askId].push(fact);
+  }
+
+  #ask(kind: 'ask' | 'stream', model: Model): void {
+    const askId = `a${Object.keys(model.asks).length + 1}`;
+    const options = { askId, timeoutMs: deadlineOf(askId) };
+    this.#seen[askId] = '';
+    if (kind === 'ask') {
+      const handle = this.#agent.askAsync(`prompt ${askId}`, options);
+      this.#handles.set(askId, handle);
+      this.#watch(askId, handle.wait());
+      return;
+    }
+    const abort = new AbortController();
+    const stream = this.#agent.stream(`prompt ${askId}`, { ...options, signal: abort.signal });
+    this.#handles.set(askId, { cancel: () => abort.abort() });
+    this.#watch(askId, stream.reply);
+    const reading = (async () => {
+      for await (const event of stream) if (event.type === 'text-delta') this.#seen[askId] += event.text;
+    })();
+    reading.catch(() => {});
+  }
+
+  #watch(askId: string, reply: Promise<Reply>): void {
+    this.#open += 1;
+    const end = (line: string) => {
+      this.#open -= 1;
+      this.#outcomes[askId] = line;
+    };
+    reply.then(
+      ({ text, attempts }) => end(outcomeLine(text, attemptLines(attempts), '')),
+      (error: TroupeError) =>
+        end(outcomeLine(error.code ?? String(error), attemptLines(error.attempts ?? []), error.partialText ?? '')),
+    );
+  }
+
+  #refused(options: { readonly askId: string; readonly signal?: AbortSignal }): void {
+    const refusal = (error: TroupeError) => this.#refusals.push(error.code);
+    const handle = this.#agent.askAsync('again', options);
+    handle.wait().then(() => this.#refusals.push('answered'), refusal);
+  }
+
+  #fork(): void {
+    this.#agent.fork('twin').then(
+      (twin) => {
+        this.#twin = twin;
+      },
+      (error: TroupeError) => this.#refusals.push(error.code),
+    );
+  }
+
+  #answer(event: ModelEvent, model: Model): void {
+    const ask = model.asks[model.hand ?? ''];
+    const number = ask?.call;
+    const backend = this.#backends[this.#shape.backends[ask?.backend ?? 0] as string] as GatedBackend;
+    const call = backend.next('worker');
+    const usage = (total: number) => ({
+      ...{ inputTokens: total, outputTokens: 0, cacheReadTokens: undefined, cacheWriteTokens: undefined },
+    });
+    const total = event.startsWith('big-') ? limitTokens * 2 : 10;
+    const toolCalls = ['1', '2'].map((last) => ({ id: `c${number}-${last}`, name: 'gate', arguments: '' }));
+    switch (event) {
+      case 'delta':
+        return call.text('piece ');
+      case 'text':
+      case 'big-text':
+        return call.resolve({ text: `answer ${number}`, usage: usage(total) });
+      case 'tools':
+      case 'big-tools':
+        return call.resolve({ text: `looking ${number}`, toolCalls, usage: usage(total) });
+      case 'transient':
+        return call.reject(new TroupeError('TROUPE_ERR_BACKEND_UNREACHABLE', 'reset'));
+      case 'fatal':
+        return call.reject(new TroupeError('TROUPE_ERR_BACKEND_AUTH', 'wrong key'));
+      case 'overflow':
+        return call.reject(new TroupeError('TROUPE_ERR_BACKEND_CONTEXT_OVERFLOW', 'too long'));
+      default:
+        throw new Error(`The harness does not know "${event}".`);
+    }
+  }
+
+  /** Everything that was given up answers: model calls, tools, the supervisor, compression. */
+  #answerLate(): void {
+    for (const { aborted } of Object.values(this.#backends)) {
+      for (const [index, call] of aborted.entries()) {
+        call.text('late piece');
+        const toolCalls = index % 2 === 0 ? [] : [{ id: 'late', name: 'gate', arguments: '' }];
+        call.resolve({ text: 'late answer', toolCalls });
+      }
+    }
+    for (const tool of [...this.#tools]) if (tool.signal.aborted) tool.done();
+    for (const gate of Object.values(this.#gates)) gate.openLate();
+  }
+
+  #runningTools() {
+    return this.#tools.filter(({ signal }) => !signal.aborted);
+  }
+
+  #gatedTool(): Tool {
+    const parameters = { type: 'object', properties: {} };
+    return {
+      definition: { name: 'gate', description: 'Waits for the test.', parameters },
+      check: async () => ({ value: {} }),
+      run: (_args, { signal }) =>
+        new Promise((resolve) => {
+          const done = () => {
+            this.#tools.splice(this.#tools.indexOf(tool), 1);
+            resolve('done');
+          };
+          const tool = { done, signal };
+          this.#tools.push(tool);
+        }),
+    };
+  }
+
+  #waitMs(model: Model): number {
+    return backOffMs * 2 ** ((model.asks[model.hand ?? '']?.retries ?? 1) - 1);
+  }
+}
+
+interface BoundSnapshot {
+  readonly machine: { readonly implementations: { readonly actors: Record<string, unknown> } };
+  readonly context: { readonly limits: object };
+}
+
+/** Each ask has a deadline that no other timer has. */
+function deadlineOf(askId: string): number {
+  return firstDeadlineMs + Number(askId.slice(1));
+}
+
+function attemptLines(attempts: Reply['attempts']): string[] {
+  return attempts.map(({ backend, error }) => `${backend} ${error?.code ?? 'ok'}`);
+}
+
+function lines(messages: readonly Message[]): string[] {
+  return messages.map(messageLine);
+}
+
+/** A store in memory that tells of every message that is appended. */
+function watchedStore(tell: (agent: string, line: string) => void): Store {
+  const store = memoryStore();
+  const appendGroup = store.appendGroup.bind(store);
+  return Object.assign(store, {
+    appendGroup: (agent: string, group: readonly Message[]) => {
+      for (const message of group) tell(agent, messageLine(message));
+      appendGroup(agent, group);
+    },
+  });
+}

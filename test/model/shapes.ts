@@ -1,0 +1,77 @@
+/** The agents that the walks are made of: each has one part of what can happen, in full. */
+import { type ModelEvent, modelEvents, plainShape, type Shape } from './agent-model.ts';
+
+/** Every way in which an ask can end from outside, and what comes too late. */
+const ends = ['cancel-hand', 'expire-hand', 'kill', 'late', 'cancel-settled'] as const;
+const compression = ['compress', 'compressed', 'compress-failed'] as const;
+
+export const shapes: Readonly<Record<string, Shape>> = {
+  'retry and fallback': {
+    ...plainShape,
+    ...{ maxRetries: 1, backends: ['first', 'second'] },
+    events: ['ask', 'text', 'transient', 'fatal', 'waited', 'chosen', 'cancel-first', ...ends],
+  },
+  'context overflow': {
+    ...plainShape,
+    ...{ backends: ['first', 'second'] },
+    events: ['ask', 'text', 'fatal', 'overflow', 'chosen', 'compressed', 'compress-failed', ...ends],
+  },
+  tools: {
+    ...plainShape,
+    ...{ maxRetries: 1 },
+    events: ['ask', 'text', 'tools', 'one-tool', 'rest', 'transient', 'waited', 'chosen', ...ends],
+  },
+  mailbox: {
+    ...plainShape,
+    ...{ mailboxLimit: 2 },
+    events: [
+      ...(['ask', 'ask-aborted', 'ask-again', 'text', 'fatal', 'chosen', 'tools', 'rest'] as const),
+      ...(['cancel-first', 'cancel-last', 'expire-first', 'expire-last'] as const),
+      ...ends,
+    ],
+  },
+  'no mailbox': { ...plainShape, mailboxLimit: 0, events: ['ask', 'text', 'fatal', 'chosen', ...ends] },
+  'drop-oldest': {
+    ...plainShape,
+    ...{ mailboxLimit: 2, policy: 'drop-oldest' },
+    events: ['ask', 'text', ...compression, 'cancel-first', 'cancel-last', 'expire-first', ...ends],
+  },
+  'wait outside': {
+    ...plainShape,
+    ...{ policy: 'wait' },
+    events: ['ask', 'text', 'cancel-first', 'expire-first', 'cancel-outside', 'expire-outside', ...ends],
+  },
+  stateless: {
+    ...plainShape,
+    ...{ stateless: true },
+    events: ['ask', 'text', 'tools', 'one-tool', 'rest', 'fatal', 'chosen', ...ends],
+  },
+  streams: {
+    ...plainShape,
+    ...{ mailboxLimit: 0, maxRetries: 1, backends: ['first', 'second'] },
+    events: ['ask', 'stream', 'delta', 'text', 'transient', 'fatal', 'waited', 'chosen', 'cancel-hand', 'kill'],
+  },
+  forks: {
+    ...plainShape,
+    ...{ mailboxLimit: 0 },
+    events: ['ask', 'text', 'tools', 'rest', 'fork', 'twin-ask', 'cancel-hand', 'kill'],
+  },
+  'compression by size and by hand': {
+    ...plainShape,
+    ...{ maxRetries: 1 },
+    events: ['ask', 'text', 'big-text', 'tools', 'big-tools', 'rest', 'overflow', ...compression, ...ends],
+  },
+  'compression by hand while asks wait outside': {
+    ...plainShape,
+    ...{ policy: 'wait', mailboxLimit: 0 },
+    events: ['ask', 'text', ...compression, 'cancel-outside', ...ends],
+  },
+  'context overflow of a stream': {
+    ...plainShape,
+    ...{ mailboxLimit: 0 },
+    events: ['ask', 'stream', 'delta', 'text', 'overflow', 'chosen', 'compressed', 'cancel-hand', 'kill'],
+  },
+};
+
+/** Everything at once, for random walks. */
+export const allEvents: readonly ModelEvent[] = modelEvents;
