@@ -20,9 +20,9 @@ const still = {
 /** Agents, and how often they are measured. */
 const sizes = {
   full: [
-    [1_000, 15],
-    [10_000, 5],
-    [100_000, 3],
+    [1_000, 11],
+    [10_000, 3],
+    [100_000, 2],
   ],
   quick: [
     [1_000, 5],

@@ -28,6 +28,7 @@ beforeAll(() => {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const { filename } = JSON.parse(packed)[0];
+  writeFileSync(join(home, 'package.json'), '{ "type": "module" }');
   mkdirSync(installed, { recursive: true });
   execFileSync('tar', ['-xzf', join(home, filename), '-C', installed, '--strip-components=1']);
   for (const name of [...Object.keys(manifest.dependencies), '@types/node', 'undici-types']) {

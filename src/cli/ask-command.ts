@@ -2,12 +2,10 @@
 import { text as readAll } from 'node:stream/consumers';
 import { TroupeError } from '../core/errors.ts';
 import type { ModelParameters } from '../core/types.ts';
-import type { Reply } from '../runtime/reply.ts';
-import type { ReplyStream } from '../runtime/reply-stream.ts';
 import { createTroupe } from '../runtime/troupe.ts';
 import { type BackendFlags, chooseBackend } from './choose-backend.ts';
 import { onInterrupt } from './interrupt.ts';
-import { note, oneLine, plain } from './terminal.ts';
+import { showAnswer } from './show-answer.ts';
 
 export interface AskFlags extends BackendFlags {
   readonly system?: string;
@@ -34,7 +32,7 @@ export async function askCommand(words: readonly string[], flags: AskFlags): Pro
     const agent = await troupe.spawn('ask', { ...route, parameters, ...(system !== undefined && { system }) });
     const stream = agent.stream(prompt, { timeoutMs: flags.timeout * 1000, signal: stop.signal });
     if (flags.json) process.stdout.write(`${JSON.stringify(await stream.reply, undefined, 2)}\n`);
-    else await show(stream);
+    else await showAnswer(stream);
     return 0;
   } finally {
     stop.release();
@@ -50,27 +48,4 @@ async function promptOf(words: readonly string[]): Promise<string> {
   if (prompt !== '') return prompt;
   const message = 'There is no prompt: give it as words, or pipe it to standard input.';
   throw new TroupeError('TROUPE_ERR_OPTION_INVALID', message);
-}
-
-async function show(stream: ReplyStream): Promise<void> {
-  let endsLine = true;
-  try {
-    for await (const event of stream) {
-      if (event.type === 'text-delta') {
-        process.stdout.write(plain(event.text));
-        endsLine = event.text.endsWith('\n');
-      } else if (event.type === 'retry') note(`Trying again: ${oneLine(event.error.message)}`);
-      else if (event.type === 'fallback') note(`Going on with ${event.backend}: ${oneLine(event.error.message)}`);
-      else if (event.type === 'reply') tellEnd(event.reply);
-    }
-  } finally {
-    if (!endsLine) process.stdout.write('\n');
-  }
-}
-
-/** An answer that is not whole must not look like one. */
-function tellEnd({ finishReason }: Reply): void {
-  const { unified } = finishReason;
-  if (unified === 'length') note('\nThe answer was cut at the token limit: raise --max-tokens.');
-  else if (unified === 'content-filter') note('\nThe answer was stopped by a content filter.');
 }

@@ -1,13 +1,12 @@
 /** `troupe chat`: a conversation at the terminal, with one agent or several. */
 import { isTroupeError } from '../core/errors.ts';
-import type { Agent } from '../runtime/agent.ts';
-import type { Reply } from '../runtime/reply.ts';
 import { createTroupe } from '../runtime/troupe.ts';
 import { Cast } from './chat-cast.ts';
 import { Draft, type Entry } from './chat-draft.ts';
 import { ChatLines } from './chat-lines.ts';
 import { type BackendFlags, chooseBackend } from './choose-backend.ts';
-import { note, oneLine, plain } from './terminal.ts';
+import { showAnswer } from './show-answer.ts';
+import { note, oneLine } from './terminal.ts';
 
 export interface ChatFlags extends BackendFlags {
   readonly system?: string;
@@ -61,7 +60,7 @@ class Chat {
     this.#answer = new AbortController();
     try {
       if (isCommand) say(await this.#cast.run(text));
-      else await answer(this.#cast.current, text, this.#answer.signal);
+      else await showAnswer(this.#cast.current.stream(text, { signal: this.#answer.signal }));
     } catch (error) {
       note(failureLine(error));
     } finally {
@@ -86,39 +85,6 @@ class Chat {
       this.#lines.close();
     }
   }
-}
-
-/** Prints the answer while it arrives. */
-async function answer(agent: Agent, prompt: string, signal: AbortSignal): Promise<void> {
-  let endsLine = true;
-  const endLine = () => {
-    if (!endsLine) process.stdout.write('\n');
-    endsLine = true;
-  };
-  try {
-    for await (const event of agent.stream(prompt, { signal })) {
-      if (event.type === 'text-delta') {
-        const text = plain(event.text);
-        process.stdout.write(text);
-        if (text !== '') endsLine = text.endsWith('\n');
-      } else if (event.type === 'retry') note(`Trying again: ${oneLine(event.error.message)}`);
-      else if (event.type === 'fallback') note(`Going on with ${event.backend}: ${oneLine(event.error.message)}`);
-      else if (event.type === 'reply') {
-        endLine();
-        tellEnd(event.reply);
-      }
-    }
-  } finally {
-    endLine();
-  }
-}
-
-/** An answer that is not whole must not look like one. */
-function tellEnd({ finishReason, text }: Reply): void {
-  const { unified } = finishReason;
-  if (unified === 'length') note('The answer was cut at the token limit.');
-  else if (unified === 'content-filter') note('The answer was stopped by a content filter.');
-  else if (text === '') note('The answer has no text.');
 }
 
 function say(text: string): void {

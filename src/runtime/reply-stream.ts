@@ -1,9 +1,10 @@
 /** A streamed ask: async iteration over its events, and its reply. */
+import type { TroupeError } from '../core/errors.ts';
 import type { Ask } from './ask.ts';
 import type { Reply, StreamEvent } from './reply.ts';
 
 /**
- * Iterate it once; it throws what the ask fails with. Leaving the loop early cancels the ask.
+ * Iterate it once; it throws what the ask fails with. Leaving the loop early cancels the ask, also while it is silent.
  * Text that nobody has taken yet is kept as one event, so a slow reader costs the reply's length and no more.
  */
 export class ReplyStream implements AsyncIterable<StreamEvent> {
@@ -12,51 +13,75 @@ export class ReplyStream implements AsyncIterable<StreamEvent> {
   readonly reply: Promise<Reply>;
   readonly #waiting: StreamEvent[] = [];
   readonly #cancel: () => void;
-  #wake: (() => void) | undefined;
+  #ended = false;
+  /** What the ask failed with, until it is thrown. */
+  #failure: TroupeError | undefined;
+  #arrival: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(ask: Ask, cancel: () => void) {
     this.askId = ask.askId;
     this.reply = ask.reply;
     this.#cancel = cancel;
     ask.listen((event) => this.#push(event));
+    ask.reply.then(
+      () => this.#end(),
+      (error: TroupeError) => this.#end(error),
+    );
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<StreamEvent, void, void> {
-    let ended = false;
-    const settled = this.reply.then(
-      () => this.#wake?.(),
-      () => {
-        ended = true;
-        this.#wake?.();
-      },
-    );
-    try {
-      while (!ended || this.#waiting.length > 0) {
-        const event = this.#waiting.shift();
-        if (event === undefined) await this.#arrival();
-        else {
-          ended ||= event.type === 'reply';
-          yield event;
-        }
-      }
-      await this.reply;
-    } finally {
-      if (!ended) this.#cancel();
-      await settled;
+  [Symbol.asyncIterator](): AsyncIterator<StreamEvent, void, void> {
+    return { next: () => this.#next(), return: () => this.#leave() };
+  }
+
+  async #next(): Promise<IteratorResult<StreamEvent, void>> {
+    for (;;) {
+      const value = this.#waiting.shift();
+      if (value !== undefined) return { done: false, value };
+      const failure = this.#failure;
+      this.#failure = undefined;
+      if (failure !== undefined) throw failure;
+      if (this.#ended) return { done: true, value: undefined };
+      this.#arrival ??= arrival();
+      await this.#arrival.promise;
     }
   }
 
+  async #leave(): Promise<IteratorResult<StreamEvent, void>> {
+    const left = !this.#ended;
+    this.#end();
+    this.#waiting.length = 0;
+    this.#failure = undefined;
+    if (left) this.#cancel();
+    return { done: true, value: undefined };
+  }
+
   #push(event: StreamEvent): void {
+    if (this.#ended) return;
     const last = this.#waiting.at(-1);
     if (event.type === 'text-delta' && last?.type === 'text-delta') {
       this.#waiting[this.#waiting.length - 1] = { type: 'text-delta', text: last.text + event.text };
     } else this.#waiting.push(event);
-    this.#wake?.();
+    this.#wake();
   }
 
-  #arrival(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = resolve;
-    });
+  #end(failure?: TroupeError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#failure = failure;
+    this.#wake();
   }
+
+  #wake(): void {
+    this.#arrival?.resolve();
+    this.#arrival = undefined;
+  }
+}
+
+/** A promise that somebody else resolves. */
+function arrival() {
+  let resolve = () => {};
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
 }

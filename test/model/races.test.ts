@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { memoryStore } from '../../actors/store/memory.ts';
 import type { Store } from '../../actors/store/store.ts';
-import { tool } from '../../actors/tools/tool.ts';
+import type { Tool } from '../../actors/tools/tool.ts';
 import { TroupeError } from '../../src/core/errors.ts';
 import type { Clock } from '../../src/core/seams.ts';
 import type { Agent } from '../../src/runtime/agent.ts';
@@ -91,6 +91,11 @@ class World {
   readonly #ends: string[][] = [];
   readonly #settled = new Map<string, string[]>();
   readonly #problems: string[] = [];
+  readonly #look: Tool = {
+    definition: { name: 'look', description: 'Looks.', parameters: { type: 'object', properties: {} } },
+    check: async () => ({ value: {} }),
+    run: () => this.#scheduler.schedule(Promise.resolve('seen'), 'tool'),
+  };
   #twins = 0;
   #closed = false;
 
@@ -211,8 +216,7 @@ class World {
   async #spawn(index: number): Promise<void> {
     const name = `agent-${index}`;
     try {
-      const look = tool({ name: 'look', description: 'Looks.', execute: () => this.#scheduler.schedule(Promise.resolve('seen')) });
-      const agent = await this.#troupe.spawn(name, { tools: [look] });
+      const agent = await this.#troupe.spawn(name, { tools: [this.#look] });
       this.#agents.set(agent, { shared: 0, asked: new Set() });
     } catch (error) {
       const { code } = error as TroupeError;

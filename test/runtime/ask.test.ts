@@ -324,6 +324,19 @@ describe('stream', () => {
     expect(backend.calls.length).toBe(1);
   });
 
+  test('leaving while the model is silent cancels at once', async () => {
+    const { agent, clock } = await scene([{ hang: true }, { text: 'fine' }]);
+    const stream = agent.stream('x');
+    const events = stream[Symbol.asyncIterator]();
+    expect((await events.next()).value).toMatchObject({ type: 'step-start' });
+    const silent = events.next();
+    await events.return?.();
+    expect(await silent).toEqual({ done: true, value: undefined });
+    expect(await outcome(stream.reply)).toBe('TROUPE_ERR_ASK_CANCELLED');
+    expect(await outcome(agent.ask('y'))).toBe('fine');
+    expect(clock.pending).toBe(0);
+  });
+
   test('leaving the loop cancels the ask', async () => {
     const { agent, clock } = await scene([{ text: 'begin', hang: true }, { text: 'fine' }]);
     const stream = agent.stream('x');
