@@ -12,6 +12,7 @@ import type { Clock } from '../core/seams.ts';
 import type { ToolMessage, Usage, UserMessage } from '../core/types.ts';
 import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
 import type { Reply, StreamEvent } from './reply.ts';
+import { abandoned } from './work-logic.ts';
 
 /** Options of one ask. */
 export interface AskOptions {
@@ -60,6 +61,8 @@ export class Ask {
   /** Whether a listener was given text of the call in flight. */
   delivered = false;
   inFlight: CallInFlight | undefined;
+  /** The controller of what works for it: a model call or tools. */
+  work: AbortController | undefined;
   /** Settles it at once: set while it is decided and waits for the store. */
   decided: (() => void) | undefined;
   /** Failures of its calls, oldest first. */
@@ -90,6 +93,16 @@ export class Ask {
 
   get costUsd(): number | undefined {
     return this.attempts.reduce<number | undefined>((sum, attempt) => addKnown(sum, attempt.costUsd), undefined);
+  }
+
+  /** Begins a model call: what the last one left is forgotten. */
+  begin(call: CallInFlight, work: AbortController): void {
+    this.inFlight = call;
+    this.work = work;
+    this.partialText = '';
+    this.delivered = false;
+    this.response = undefined;
+    this.results.clear();
   }
 
   /** Calls `listener` with every event from now on. */
@@ -145,6 +158,7 @@ export class Ask {
     this.#settle = undefined;
     this.outcome ??= outcome;
     this.#listeners.clear();
+    this.work?.abort(abandoned);
     for (const cleanup of this.#cleanups.splice(0)) cleanup();
     return settle;
   }

@@ -3,7 +3,6 @@
  *
  * An action here only works in memory and never throws; it finds its agent by `context.name`.
  */
-import { fromPromise } from 'xstate';
 import { sleep } from '../../actors/clock.ts';
 import { type AgentContext, agentMachine, type BackendChoice, type WorkInput } from '../../machines/agent.ts';
 import type { Group } from '../core/conversation.ts';
@@ -13,16 +12,17 @@ import type { Ask } from './ask.ts';
 import { callModel } from './call-model.ts';
 import type { Reply } from './reply.ts';
 import { resultsOf, runTools } from './run-tools.ts';
+import { workLogic } from './work-logic.ts';
 
 /** The agent machine with everything that it names. */
 export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
   return agentMachine.provide({
     actors: {
-      callModel: fromPromise(({ input, signal }) => callModel(runtime, input, signal)),
-      runTools: fromPromise(({ input, signal }) => runTools(runtime, input, signal)),
-      compress: fromPromise(async ({ input }) => ({ tokens: tokensNow(runtime, input.name) })),
-      wait: fromPromise(({ input, signal }) => sleep(runtime.clock, input.ms, signal)),
-      chooseBackend: fromPromise(({ input }) => chooseBackend(runtime, input)),
+      callModel: workLogic((input, abort) => callModel(runtime, input, abort)),
+      runTools: workLogic((input, abort) => runTools(runtime, input, abort)),
+      compress: workLogic(async ({ name }) => ({ tokens: tokensNow(runtime, name) })),
+      wait: workLogic(({ ms }, { signal }) => sleep(runtime.clock, ms, signal)),
+      chooseBackend: workLogic((input) => chooseBackend(runtime, input)),
     },
     actions: {
       'append the step': ({ context }) => inHand(runtime, context, (record, ask) => appendStep(runtime, record, ask)),

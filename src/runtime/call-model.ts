@@ -6,27 +6,27 @@ import type { Backend, ModelEvent, ModelResponse } from '../../actors/backend.ts
 import type { CallOutcome, WorkInput } from '../../machines/agent.ts';
 import { type Attempt, TroupeError, toTroupeError } from '../core/errors.ts';
 import { retryDelayMs } from '../core/retry.ts';
+import type { Clock } from '../core/seams.ts';
 import { addKnown, addUsage, totalTokens, unknownUsage } from '../core/usage.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
+import type { Timeouts } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
+import { abandoned } from './work-logic.ts';
 
-/** Makes the model call that `input` describes and says how it ended. */
-export async function callModel(runtime: Runtime, input: WorkInput, signal: AbortSignal): Promise<CallOutcome> {
+/** Makes the model call that `input` describes and says how it ended. Aborting `abort` with `abandoned` gives it up. */
+export async function callModel(runtime: Runtime, input: WorkInput, abort: AbortController): Promise<CallOutcome> {
   const { record, ask } = workOf(runtime, input);
   const backend = runtime.backend(input.backend);
   const model = record.spec.models.get(input.backend) ?? backend.model;
-  const call = { backend: input.backend, model, step: input.step, startedAt: runtime.clock.now() };
-  Object.assign(ask, { inFlight: call, partialText: '', delivered: false, response: undefined });
-  ask.results.clear();
+  ask.begin({ backend: input.backend, model, step: input.step, startedAt: runtime.clock.now() }, abort);
   await runtime.store.barrier();
-  if (signal.aborted) return stale;
+  if (abort.signal.aborted) return stale;
   ask.emit({ type: 'step-start', step: input.step, backend: input.backend, model });
   try {
-    const response = await watchedCall(runtime, { record, ask, backend, model, signal });
-    if (signal.aborted) throw signal.reason;
-    return succeed(runtime, record, ask, input, response);
+    const response = await watchedCall(runtime, { record, ask, backend, model, abort });
+    return abort.signal.reason === abandoned ? stale : succeed(runtime, record, ask, input, response);
   } catch (thrown) {
-    if (signal.aborted) return stale;
+    if (abort.signal.reason === abandoned) return stale;
     const known = toTroupeError(thrown, `Backend "${input.backend}"`);
     const error = known.with({
       partialText: known.partialText ?? (ask.partialText || undefined),
@@ -36,6 +36,8 @@ export async function callModel(runtime: Runtime, input: WorkInput, signal: Abor
       model,
     });
     return fail(runtime, record, ask, input, error);
+  } finally {
+    ask.work = undefined;
   }
 }
 
@@ -47,57 +49,75 @@ interface Call {
   readonly ask: Ask;
   readonly backend: Backend;
   readonly model: string;
-  readonly signal: AbortSignal;
+  readonly abort: AbortController;
 }
 
-/** The call under its two timers. It ends when the signal or a timer says so, whether the backend obeys or not. */
-async function watchedCall(runtime: Runtime, { record, ask, backend, model, signal }: Call): Promise<ModelResponse> {
-  const { clock } = runtime;
-  const { firstEventMs, idleMs } = record.spec.timeouts;
-  const abort = new AbortController();
-  const stop = () => abort.abort(signal.reason);
-  let lastEventAt = clock.now();
-  let timer = clock.setTimeout(() => expire(firstEventMs, 'no content'), firstEventMs);
-  let heard = false;
-  const expire = (ms: number, what: string) => {
-    const quietMs = clock.now() - lastEventAt;
-    if (heard && quietMs < idleMs) {
-      timer = clock.setTimeout(() => expire(idleMs, 'nothing more'), idleMs - quietMs);
-      return;
-    }
-    abort.abort(new TroupeError('TROUPE_ERR_BACKEND_TIMEOUT', `Backend "${backend.kind}" sent ${what} for ${ms} ms.`));
-  };
+/** The call, watched for silence. It ends when its controller is aborted, whether the backend obeys or not. */
+function watchedCall(runtime: Runtime, { record, ask, backend, model, abort }: Call): Promise<ModelResponse> {
+  const { signal } = abort;
+  const watch = new Watch(runtime.clock, record.spec.timeouts, (what, ms) => {
+    const message = `Backend "${backend.kind}" sent ${what} for ${ms} ms.`;
+    abort.abort(new TroupeError('TROUPE_ERR_BACKEND_TIMEOUT', message));
+  });
   const onEvent = (event: ModelEvent) => {
-    if (abort.signal.aborted) return;
-    lastEventAt = clock.now();
-    if (!heard) {
-      heard = true;
-      clock.clearTimeout(timer);
-      timer = clock.setTimeout(() => expire(idleMs, 'nothing more'), idleMs);
-    }
+    if (signal.aborted) return;
+    watch.heard();
     if (event.type !== 'tool-call-delta') ask.emit(event);
   };
-  signal.addEventListener('abort', stop, { once: true });
-  ask.onSettled(stop);
-  try {
-    return await new Promise<ModelResponse>((resolve, reject) => {
-      abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
-      backend
-        .call({
-          agent: record.name,
-          model,
-          conversation: ask.conversation,
-          prompt: ask.prompted ? [] : [ask.prompt],
-          tools: record.tools.definitions,
-          parameters: record.spec.parameters,
-          signal: abort.signal,
-          onEvent,
-        })
-        .then(resolve, reject);
-    });
-  } finally {
-    clock.clearTimeout(timer);
-    signal.removeEventListener('abort', stop);
+  return new Promise<ModelResponse>((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    backend
+      .call({
+        agent: record.name,
+        model,
+        conversation: ask.conversation,
+        prompt: ask.prompted ? [] : [ask.prompt],
+        tools: record.tools.definitions,
+        parameters: record.spec.parameters,
+        signal,
+        onEvent,
+      })
+      .then(resolve, reject);
+  }).finally(() => watch.end());
+}
+
+/** Tells when nothing was heard for too long: before the first content, or between two. One timer for a whole call. */
+class Watch {
+  readonly #clock: Clock;
+  readonly #limits: Required<Timeouts>;
+  readonly #onSilence: (what: string, ms: number) => void;
+  #lastAt: number;
+  #heard = false;
+  #timer: unknown;
+
+  constructor(clock: Clock, limits: Required<Timeouts>, onSilence: (what: string, ms: number) => void) {
+    this.#clock = clock;
+    this.#limits = limits;
+    this.#onSilence = onSilence;
+    this.#lastAt = clock.now();
+    this.#arm(limits.firstEventMs);
+  }
+
+  heard(): void {
+    this.#heard = true;
+    this.#lastAt = this.#clock.now();
+  }
+
+  end(): void {
+    this.#clock.clearTimeout(this.#timer);
+  }
+
+  /** Never sleeps longer than `idleMs`: something may be heard meanwhile, and from then on that limit counts. */
+  #arm(ms: number): void {
+    this.#timer = this.#clock.setTimeout(() => this.#look(), Math.min(ms, this.#limits.idleMs));
+  }
+
+  #look(): void {
+    const { firstEventMs, idleMs } = this.#limits;
+    const limitMs = this.#heard ? idleMs : firstEventMs;
+    const leftMs = this.#lastAt + limitMs - this.#clock.now();
+    if (leftMs > 0) this.#arm(leftMs);
+    else this.#onSilence(this.#heard ? 'nothing more' : 'no content', limitMs);
   }
 }
 

@@ -13,16 +13,21 @@ import type { Ask } from './ask.ts';
 const maxResultLength = 100_000;
 
 /** Runs the tools that the step in hand wants; the results wait in the ask. */
-export async function runTools(runtime: Runtime, input: WorkInput, signal: AbortSignal): Promise<ToolsOutcome> {
+export async function runTools(runtime: Runtime, input: WorkInput, abort: AbortController): Promise<ToolsOutcome> {
   const { record, ask } = workOf(runtime, input);
+  const { signal } = abort;
   const calls = ask.response?.toolCalls ?? [];
   const running = new Set<AbortController>();
-  const stop = () => {
-    for (const abort of running) abort.abort(signal.reason);
-  };
-  signal.addEventListener('abort', stop, { once: true });
-  ask.onSettled(stop);
+  ask.work = abort;
+  signal.addEventListener(
+    'abort',
+    () => {
+      for (const one of running) one.abort(signal.reason);
+    },
+    { once: true },
+  );
   await Promise.all(calls.map((call) => runOne(runtime, { record, ask, call, signal, running })));
+  ask.work = undefined;
   const messages = ask.conversation.length + (ask.prompted ? 1 : 2) + calls.length;
   return { askId: input.askId, attempt: input.attempt, messages, tokens: record.actor.getSnapshot().context.tokens };
 }

@@ -64,7 +64,7 @@ export const modelEvents = [
   'chosen',
   'compressed',
   'compress-failed',
-  // What was given up ends after all: model calls, tools, the supervisor's choice, compression.
+  // Model calls and tools that were given up end after all.
   'late',
 ] as const;
 export type ModelEvent = (typeof modelEvents)[number];
@@ -389,7 +389,7 @@ function interrupt(model: Model, id: string, code: string): void {
   const ask = model.asks[id] as AskModel;
   if (model.at === 'tools') append(model, id, toolLines(ask));
   if (model.at === 'calling') ask.attempts.push(`${model.shape.backends[ask.backend]} ${code}`);
-  model.late ||= ['calling', 'tools', 'failing', 'compressing'].includes(model.at);
+  model.late ||= model.at === 'calling' || model.at === 'tools';
 }
 
 function kill(model: Model): void {

@@ -2,7 +2,7 @@
  * The real agent under the model's events: a troupe whose model calls, tools, supervisor, compression and time wait for the
  * test, and `observe`, which says what can be seen of it in the model's words.
  */
-import { fromPromise } from 'xstate';
+import { type AnyActorLogic, fromPromise } from 'xstate';
 import { memoryStore } from '../../actors/store/memory.ts';
 import type { Store } from '../../actors/store/store.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
@@ -36,31 +36,29 @@ class PickClock extends VirtualClock {
   }
 }
 
-/** Things that wait for the test: it opens or fails the one that is still wanted, and those that are not, too late. */
+/** Holds back what the machine invokes: it starts when the test says so. What is stopped before that never starts. */
 class Gate {
-  readonly #waiting = new Set<{ open: () => void; fail: () => void; signal: AbortSignal }>();
+  readonly #waiting = new Map<unknown, () => void>();
 
-  pass(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const end = (settlement: () => void) => () => {
-        this.#waiting.delete(entry);
-        settlement();
-      };
-      const entry = { open: end(resolve), fail: end(() => reject(new Error('a gate failed'))), signal };
-      this.#waiting.add(entry);
-    });
-  }
-
+  /** Lets the one that waits begin. */
   open(): void {
-    [...this.#waiting].find(({ signal }) => !signal.aborted)?.open();
+    const [entry] = this.#waiting;
+    if (entry === undefined) return;
+    const [actor, start] = entry;
+    this.#waiting.delete(actor);
+    start();
   }
 
-  fail(): void {
-    [...this.#waiting].find(({ signal }) => !signal.aborted)?.fail();
-  }
-
-  openLate(): void {
-    for (const { signal, open } of [...this.#waiting]) if (signal.aborted) open();
+  /** The same logic behind the gate. */
+  before(logic: AnyActorLogic): AnyActorLogic {
+    return {
+      ...logic,
+      start: (snapshot, scope) => {
+        this.#waiting.set(scope.self, () => logic.start?.(snapshot, scope));
+      },
+      transition: (snapshot, event, scope) =>
+        this.#waiting.delete(scope.self) ? { ...snapshot, status: 'stopped' } : logic.transition(snapshot, event, scope),
+    };
   }
 }
 
@@ -123,6 +121,7 @@ class Real implements RealAgent {
   #agent!: Agent;
   #twin: Agent | undefined;
   #open = 0;
+  #compressFails = false;
 
   constructor(shape: Shape) {
     this.#shape = shape;
@@ -149,15 +148,12 @@ class Real implements RealAgent {
     const { machine, context } = this.#agent.ref.getSnapshot() as unknown as BoundSnapshot;
     Object.assign(context.limits, { compressAtTokens: limitTokens });
     const { actors } = machine.implementations;
-    const { chooseBackend } = actors;
-    actors['compress'] = fromPromise(async ({ signal }) => {
-      await this.#gates.compress.pass(signal);
+    actors['chooseBackend'] = this.#gates.chooseBackend.before(actors['chooseBackend'] as AnyActorLogic);
+    const compress = fromPromise(async () => {
+      if (this.#compressFails) throw new Error('the strategy failed');
       return { tokens: 10 };
     });
-    actors['chooseBackend'] = fromPromise(async (scope) => {
-      await this.#gates.chooseBackend.pass(scope.signal);
-      return (chooseBackend as { config: (scope: unknown) => unknown }).config(scope);
-    });
+    actors['compress'] = this.#gates.compress.before(compress);
   }
 
   /** `model` is as it is before the event. */
@@ -200,9 +196,9 @@ class Real implements RealAgent {
       case 'chosen':
         return this.#gates.chooseBackend.open();
       case 'compressed':
-        return this.#gates.compress.open();
       case 'compress-failed':
-        return this.#gates.compress.fail();
+        this.#compressFails = event === 'compress-failed';
+        return this.#gates.compress.open();
       case 'one-tool':
         return this.#runningTools()[0]?.done();
       case 'rest':
@@ -286,6 +282,8 @@ class Real implements RealAgent {
     const refusal = (error: TroupeError) => this.#refusals.push(error.code);
     const handle = this.#agent.askAsync('again', options);
     handle.wait().then(() => this.#refusals.push('answered'), refusal);
+    // Its handle has nothing to do with the ask whose id it wanted.
+    handle.cancel();
   }
 
   #fork(): void {
@@ -327,7 +325,7 @@ class Real implements RealAgent {
     }
   }
 
-  /** Everything that was given up answers: model calls, tools, the supervisor, compression. */
+  /** Everything that was given up answers: model calls and tools. */
   #answerLate(): void {
     for (const { aborted } of Object.values(this.#backends)) {
       for (const [index, call] of aborted.entries()) {
@@ -337,7 +335,6 @@ class Real implements RealAgent {
       }
     }
     for (const tool of [...this.#tools]) if (tool.signal.aborted) tool.done();
-    for (const gate of Object.values(this.#gates)) gate.openLate();
   }
 
   #runningTools() {

@@ -25,7 +25,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
     ...plainShape,
     ...{ mailboxLimit: 2 },
     events: [
-      ...(['ask', 'ask-aborted', 'ask-again', 'text', 'fatal', 'chosen', 'tools', 'rest'] as const),
+      ...(['ask', 'ask-aborted', 'text', 'fatal', 'chosen', 'tools', 'rest'] as const),
       ...(['cancel-first', 'cancel-last', 'expire-first', 'expire-last'] as const),
       ...ends,
     ],
@@ -56,6 +56,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
     ...{ mailboxLimit: 0 },
     events: ['ask', 'text', 'tools', 'rest', 'fork', 'twin-ask', 'cancel-hand', 'kill'],
   },
+  'an ask id that is in use': { ...plainShape, events: ['ask', 'ask-again', 'text', 'tools', 'rest', ...ends] },
   'compression by size and by hand': {
     ...plainShape,
     ...{ maxRetries: 1 },
