@@ -166,8 +166,16 @@ export function isTroupeError(value: unknown): value is TroupeError {
 /** Any thrown value as a `TroupeError`; what is not one becomes `TROUPE_ERR_AGENT_CRASHED` with it as cause. */
 export function toTroupeError(thrown: unknown, where: string): TroupeError {
   if (isTroupeError(thrown)) return thrown;
-  const reason = thrown instanceof Error ? thrown.message : String(thrown);
-  return new TroupeError('TROUPE_ERR_AGENT_CRASHED', `${where} threw: ${reason}`, { cause: thrown });
+  return new TroupeError('TROUPE_ERR_AGENT_CRASHED', `${where} threw: ${reasonOf(thrown)}`, { cause: thrown });
+}
+
+/** The text of anything that was thrown; of what has none, that it has none. */
+export function reasonOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? String(thrown.message) : String(thrown);
+  } catch {
+    return 'something without a text';
+  }
 }
 
 function row(errorClass: ErrorClass, retryable: boolean, meaning: string): CodeRow {

@@ -7,6 +7,7 @@ import type { AgentActor, AgentRecord } from './agent-record.ts';
 import { type AgentSpec, toolSet } from './agent-spec.ts';
 import type { Ask, AskOptions } from './ask.ts';
 import { AskHandle } from './ask-handle.ts';
+import { guardActor } from './guards.ts';
 import type { Mail } from './mail.ts';
 import type { Reply } from './reply.ts';
 import { ReplyStream } from './reply-stream.ts';
@@ -44,9 +45,9 @@ export class Agent {
     return this.#record.name;
   }
 
-  /** The running XState actor. */
+  /** The running XState actor. What its observers throw is dropped. */
   get ref(): AgentActor {
-    return this.#record.actor;
+    return guardActor(this.#record.actor);
   }
 
   get state(): AgentState {

@@ -4,6 +4,7 @@ import { checkOptions, rules } from '../core/options.ts';
 import type { Agent } from './agent.ts';
 import type { AskOptions } from './ask.ts';
 import type { AskHandle } from './ask-handle.ts';
+import { callSafely } from './guards.ts';
 import type { Reply } from './reply.ts';
 
 /** One ask to one agent. */
@@ -41,7 +42,7 @@ export async function askAll(requests: readonly AskRequest[], options: AskAllOpt
       const result = await batch.ask(request);
       results[index] = result;
       ended += 1;
-      onProgress?.(result, ended, requests.length);
+      callSafely(onProgress, result, ended, requests.length);
       if (failFast && result.error !== undefined) throw result.error;
     }
   };

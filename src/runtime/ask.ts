@@ -11,6 +11,7 @@ import type { Attempt, TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
 import type { ToolMessage, Usage, UserMessage } from '../core/types.ts';
 import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
+import { callSafely } from './guards.ts';
 import type { Reply, StreamEvent } from './reply.ts';
 import { abandoned } from './work-logic.ts';
 
@@ -115,13 +116,7 @@ export class Ask {
       this.partialText += event.text;
       this.delivered ||= this.#listeners.size > 0;
     }
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch {
-        this.#listeners.delete(listener);
-      }
-    }
+    for (const listener of this.#listeners) callSafely(listener, event);
   }
 
   /** Runs `cleanup` when the ask settles. */

@@ -32,11 +32,11 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
         }),
       'resolve the ask': ({ context }) => inHand(runtime, context, (record, ask) => resolve(runtime, record, ask)),
       'reject the ask': ({ context, event }) =>
-        inHand(runtime, context, (record, ask) => reject(runtime, record, ask, reasonOf(context, ask, event))),
+        inHand(runtime, context, (record, ask) => reject(runtime, record, ask, failureOf(context, ask, event))),
       'reject the queued ask': ({ context, event }) => {
         const record = runtime.record(context.name);
         const ask = 'askId' in event ? record?.asks.get(event.askId) : undefined;
-        if (record && ask) reject(runtime, record, ask, reasonOf(context, ask, event));
+        if (record && ask) reject(runtime, record, ask, failureOf(context, ask, event));
       },
       'reject the oldest': ({ context }) => {
         const record = runtime.record(context.name);
@@ -111,8 +111,17 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
   afterBarrier(runtime, ask, () => ask.resolve(reply));
 }
 
-/** Settles an ask with an error, once what was written before is durable. */
-export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: TroupeError): void {
+/**
+ * Settles an ask with an error, once what was written before is durable; `atOnce` for what must not wait: its time is
+ * over, or its agent is gone.
+ */
+export function reject(
+  runtime: Runtime,
+  record: AgentRecord,
+  ask: Ask,
+  error: TroupeError,
+  atOnce = error.code === 'TROUPE_ERR_ASK_TIMEOUT' || error.code === 'TROUPE_ERR_AGENT_DEAD',
+): void {
   ask.abandonCall(error, runtime.clock.now());
   record.asks.delete(ask.askId);
   const details: ErrorDetails = {
@@ -124,7 +133,8 @@ export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: T
   const { code, class: errorClass, message } = error;
   runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', code, class: errorClass, message });
   const full = error.with(details);
-  afterBarrier(runtime, ask, () => ask.reject(full));
+  if (atOnce) ask.reject(full);
+  else afterBarrier(runtime, ask, () => ask.reject(full));
 }
 
 /** Settles an ask when what was written before is durable, is known not to become so, or the ask's time is over. */
@@ -163,7 +173,7 @@ function allFailed(ask: Ask): TroupeError | undefined {
 }
 
 /** Why an ask fails, told by the event that ended it. */
-export function reasonOf(context: AgentContext, ask: Ask, event: { readonly type: string }): TroupeError {
+export function failureOf(context: AgentContext, ask: Ask, event: { readonly type: string }): TroupeError {
   const { name, limits } = context;
   if (event.type === 'cancel')
     return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The ask to "${name}" was cancelled.`);

@@ -11,6 +11,7 @@ import { addKnown, addUsage, totalTokens, unknownUsage } from '../core/usage.ts'
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Timeouts } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
+import { checkResponse } from './check-response.ts';
 import { abandoned } from './work-logic.ts';
 
 /** Makes the model call that `input` describes and says how it ended. Aborting `abort` with `abandoned` gives it up. */
@@ -59,8 +60,9 @@ function watchedCall(runtime: Runtime, { record, ask, backend, model, abort }: C
     const message = `Backend "${backend.kind}" sent ${what} for ${ms} ms.`;
     abort.abort(new TroupeError('TROUPE_ERR_BACKEND_TIMEOUT', message));
   });
+  let over = false;
   const onEvent = (event: ModelEvent) => {
-    if (signal.aborted) return;
+    if (over || signal.aborted) return;
     watch.heard();
     if (event.type !== 'tool-call-delta') ask.emit(event);
   };
@@ -77,8 +79,12 @@ function watchedCall(runtime: Runtime, { record, ask, backend, model, abort }: C
         signal,
         onEvent,
       })
-      .then(resolve, reject);
-  }).finally(() => watch.end());
+      .then((response) => resolve(checkResponse(response, backend.kind)))
+      .catch(reject);
+  }).finally(() => {
+    over = true;
+    watch.end();
+  });
 }
 
 /** Tells when nothing was heard for too long: before the first content, or between two. One timer for a whole call. */

@@ -3,7 +3,7 @@
  * A machine's action that threw would put its agent into error for good, and an ask must be answered though the disk is full.
  */
 import type { Store } from '../../actors/store/store.ts';
-import { TroupeError } from '../core/errors.ts';
+import { reasonOf, TroupeError } from '../core/errors.ts';
 
 /** What the runtime writes. None of it throws or rejects, but for `close`. */
 export interface GuardedStore
@@ -17,8 +17,7 @@ export interface GuardedStore
 /** A store whose failures go to `onFailure` instead of to the caller. */
 export function guardStore(store: Store, onFailure: (error: TroupeError) => void): GuardedStore {
   const failed = (cause: unknown) => {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const message = `The store could not make a write durable: ${reason}`;
+    const message = `The store could not make a write durable: ${reasonOf(cause)}`;
     const error = new TroupeError('TROUPE_ERR_STORE_FAILED', message, { cause });
     onFailure(error);
     return error;

@@ -9,7 +9,7 @@ import { TroupeError, toTroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { Ask, type AskOptions } from './ask.ts';
-import { agentDead, mailboxFull, reasonOf, reject } from './bind.ts';
+import { agentDead, failureOf, mailboxFull, reject } from './bind.ts';
 
 /** Asks that may wait outside one mailbox. */
 const outsideLimit = 10_000;
@@ -107,7 +107,7 @@ export class Mail {
       record.actor.send(event);
     } else {
       record.outside.splice(at, 1);
-      reject(this.#runtime, record, ask, reasonOf(record.actor.getSnapshot().context, ask, event));
+      reject(this.#runtime, record, ask, failureOf(record.actor.getSnapshot().context, ask, event));
     }
   }
 

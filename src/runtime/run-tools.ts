@@ -4,7 +4,7 @@
  */
 import type { Tool, ToolContext } from '../../actors/tools/tool.ts';
 import type { ToolsOutcome, WorkInput } from '../../machines/agent.ts';
-import { TroupeError } from '../core/errors.ts';
+import { reasonOf, TroupeError } from '../core/errors.ts';
 import type { ToolCall, ToolMessage } from '../core/types.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Ask } from './ask.ts';
@@ -69,7 +69,7 @@ async function toolResult(runtime: Runtime, run: Run): Promise<ToolMessage> {
       content: show(await inTime(runtime, run, tool, checked.value)),
     };
   } catch (thrown) {
-    return failure(call, thrown instanceof Error ? thrown.message : String(thrown));
+    return failure(call, reasonOf(thrown));
   }
 }
 

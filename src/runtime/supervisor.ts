@@ -3,6 +3,7 @@ import { type ActorRefFrom, createActor } from 'xstate';
 import type { BackendChoice } from '../../machines/agent.ts';
 import { nextBackend, type SupervisorEvent, supervisorMachine } from '../../machines/supervisor.ts';
 import { type ErrorClass, TroupeError, toTroupeError } from '../core/errors.ts';
+import { guardInspectors } from './guards.ts';
 
 /** What the supervisor does with agents, which the troupe keeps. */
 export interface SupervisorHost {
@@ -35,6 +36,7 @@ export class Supervisor {
 
   constructor(host: SupervisorHost) {
     this.ref = createActor(this.#bind(host), { id: 'supervisor' });
+    guardInspectors(this.ref);
     this.ref.start();
   }
 
@@ -63,9 +65,10 @@ export class Supervisor {
     return this.#request((ticket) => ({ type: 'choose', ticket, ...call }), use).catch(() => giveUp);
   }
 
-  /** Kills every agent; nothing is started afterwards. */
-  close(): void {
+  /** Kills every agent; nothing is started afterwards. Called from within an effect, it takes hold when that is over. */
+  async close(): Promise<void> {
     this.ref.send({ type: 'close' });
+    await Promise.resolve();
     this.ref.stop();
   }
 

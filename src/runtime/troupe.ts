@@ -23,6 +23,7 @@ import { type AgentSpec, modelAt, overrideSpec, type ResolvedSpec, resolveSpec }
 import { Backends, embeddedBackend } from './backends.ts';
 import { agentDead, bindAgentMachine } from './bind.ts';
 import { guardStore } from './guarded-store.ts';
+import { callSafely, guardClock } from './guards.ts';
 import { Mail } from './mail.ts';
 import { Supervisor } from './supervisor.ts';
 
@@ -97,6 +98,8 @@ export function createTroupe(options: TroupeOptions = {}): Troupe {
 
 export class Troupe implements AsyncDisposable {
   readonly #agents = new Map<string, Entry>();
+  /** Names of agents that are asked for and not there yet. */
+  readonly #coming = new Set<string>();
   readonly #backends: Backends;
   readonly #defaults: AgentSpec;
   readonly #events = new EventEmitter<TroupeEvents>();
@@ -111,7 +114,8 @@ export class Troupe implements AsyncDisposable {
   /** Use `createTroupe`. */
   constructor(options: TroupeOptions) {
     const { backends = {}, defaults = {}, roles = {}, store = memoryStore() } = options;
-    const { clock = systemClock, ids = counter(), random = Math.random } = options;
+    const { ids = counter(), random = Math.random } = options;
+    const clock = options.clock === undefined ? systemClock : guardClock(options.clock);
     this.#backends = new Backends(backends);
     this.#roles = roles;
     this.#defaults = { backend: Object.keys(backends)[0] ?? embeddedBackend, ...defaults };
@@ -153,9 +157,8 @@ export class Troupe implements AsyncDisposable {
     checkOptions('spawn', { name }, { name: isName });
     const resolved = resolveSpec(`spawn("${name}")`, this.#fullSpec(spec), this.#backends);
     const { system } = resolved;
-    return this.#supervisor.spawn(name, this.#agents.has(name), () =>
-      this.#start(name, resolved, new Conversation(system)),
-    );
+    const start = () => this.#start(name, resolved, new Conversation(system));
+    return this.#naming(name, (taken) => this.#supervisor.spawn(name, taken, start));
   }
 
   /** The living agent of this name. */
@@ -231,7 +234,18 @@ export class Troupe implements AsyncDisposable {
     const { conversation } = parent;
     const groupCount = at === undefined ? conversation.groupCount : conversation.groupsWithin(at);
     const start = () => this.#start(name, spec, conversation.fork(groupCount, spec.system), parent);
-    return this.#supervisor.fork(name, this.#agents.has(name), this.#isAlive(parent), start);
+    return this.#naming(name, (taken) => this.#supervisor.fork(name, taken, this.#isAlive(parent), start));
+  }
+
+  /** Holds the name while its agent is asked for: a request made from within an effect is granted only after it. */
+  async #naming(name: string, request: (taken: boolean) => Promise<Agent>): Promise<Agent> {
+    const taken = this.#agents.has(name) || this.#coming.has(name);
+    if (!taken) this.#coming.add(name);
+    try {
+      return await request(taken);
+    } finally {
+      if (!taken) this.#coming.delete(name);
+    }
   }
 
   #start(name: string, spec: ResolvedSpec, conversation: Conversation, parent?: AgentRecord): Agent {
@@ -252,6 +266,7 @@ export class Troupe implements AsyncDisposable {
       ...{ asks: new Map(), outside: [], usage: unknownUsage, costUsd: undefined },
     };
     const agent = new Agent(record, this.#host);
+    this.#coming.delete(name);
     this.#agents.set(name, { record, agent });
     store.putAgent({
       ...{ name, backend, createdAt },
@@ -282,20 +297,15 @@ export class Troupe implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    this.#supervisor.close();
+    await this.#supervisor.close();
     const closed = await Promise.allSettled([this.#backends.close(), this.#runtime.store.close()]);
     for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 
   /** Like `emit`, but a listener that throws neither stops the others nor reaches us. */
   #emit<Name extends keyof TroupeEvents>(name: Name, ...args: TroupeEvents[Name]): void {
-    for (const listener of this.#events.listeners(name)) {
-      try {
-        (listener as (...args: TroupeEvents[Name]) => void)(...args);
-      } catch {
-        // A listener's own failure is its own.
-      }
-    }
+    for (const listener of this.#events.listeners(name))
+      callSafely(listener as (...args: TroupeEvents[Name]) => void, ...args);
   }
 }
 

@@ -94,6 +94,11 @@ function outcome(ask: Promise<{ readonly text: string }>): Promise<string> {
   );
 }
 
+/** What a promise resolves to, if nothing but time or I/O can keep it. */
+function orHangs<Value>(promise: Promise<Value>): Promise<Value | 'hangs'> {
+  return Promise.race([promise, settle().then(() => 'hangs' as const)]);
+}
+
 /** The agent and its sibling are as good as new. */
 async function expectAlive({ agent, sibling, troupe }: Scene): Promise<void> {
   expect(await outcome(agent.ask('still there?'))).toBe('echo still there?');
@@ -170,15 +175,14 @@ describe('backends', () => {
   describe.each(garbage)('one that answers %s', (_name, response) => {
     test('fails the ask with a typed error', async () => {
       const here = await scene(firstThenEcho(async () => response));
-      const ended = await outcome(here.agent.ask('a'));
-      expect(ended).toMatch(/^TROUPE_ERR_|^echo a$/);
+      expect(await orHangs(outcome(here.agent.ask('a')))).toMatch(/^TROUPE_ERR_|^echo a$/);
       await expectAlive(here);
       expect(here.clock.pending).toBe(0);
     });
 
     test('is followed by the next of the chain, or a typed error', async () => {
       const here = await scene(firstThenEcho(async () => response), { fallback: ['good'] });
-      expect(await outcome(here.agent.ask('a'))).toMatch(/^TROUPE_ERR_|^echo a$/);
+      expect(await orHangs(outcome(here.agent.ask('a')))).toMatch(/^TROUPE_ERR_|^echo a$/);
       await expectAlive(here);
     });
   });
@@ -216,7 +220,7 @@ describe('backends', () => {
     const stream = here.agent.stream('a');
     for await (const event of stream) {
       if (event.type === 'text-delta') seen.push(event.text);
-      speak();
+      if (event.type === 'step-end') speak();
     }
     speak();
     expect([seen, (await stream.reply).text, here.clock.pending]).toEqual([[], 'first', 0]);
@@ -295,6 +299,34 @@ describe('listeners', () => {
     await live(here);
   });
 
+  test('of a troupe, that spawn: a name is given once', async () => {
+    const here = await scene(backendOf(echo));
+    const spawned: Promise<string>[] = [];
+    const spawn = () =>
+      here.troupe.spawn('third').then(
+        () => 'spawned',
+        ({ code }) => code,
+      );
+    here.troupe.on('agent-dead', () => spawned.push(spawn(), spawn()));
+    const first = await here.troupe.spawn('first');
+    await first.kill();
+    expect(await Promise.all(spawned)).toEqual(['spawned', 'TROUPE_ERR_AGENT_NAME_TAKEN']);
+    expect(here.troupe.agents().map(({ name }) => name)).toEqual(['worker', 'sibling', 'third']);
+  });
+
+  test.each(['agent-spawned', 'agent-dead', 'ask-settled'] as const)('of a troupe, that close it at %s', async (name) => {
+    const here = await scene(backendOf(echo));
+    const closed: Promise<void>[] = [];
+    here.troupe.on(name, () => closed.push(here.troupe.close()));
+    await outcome(here.agent.ask('a'));
+    const third = await here.troupe.spawn('third').catch(() => undefined);
+    await third?.kill();
+    await Promise.all(closed);
+    expect([here.troupe.agents(), here.agent.state, here.sibling.state]).toEqual([[], 'dead', 'dead']);
+    expect(await outcome(here.agent.ask('b'))).toBe('TROUPE_ERR_AGENT_DEAD');
+    expect(here.clock.pending).toBe(0);
+  });
+
   test('the progress of askAll that throws', async () => {
     const here = await scene(backendOf(echo));
     const requests = ['a', 'b'].map((prompt) => ({ agent: here.agent, prompt }));
@@ -327,7 +359,8 @@ describe('seams', () => {
     const ends = [here.agent.ask('a', { timeoutMs: 100 }), here.agent.ask('b')].map(outcome);
     await here.clock.advance(100);
     await here.agent.kill();
-    expect(await Promise.race([Promise.all(ends), settle().then(() => 'hangs')])).toEqual([
+    await here.clock.runUntilIdle();
+    expect(await orHangs(Promise.all(ends))).toEqual([
       'TROUPE_ERR_ASK_TIMEOUT',
       'TROUPE_ERR_AGENT_DEAD',
     ]);
@@ -357,7 +390,7 @@ describe('seams', () => {
     await clock.advance(500);
     broken = false;
     await clock.advance(600_000);
-    expect(await Promise.race([ended, settle().then(() => 'hangs')])).toMatch(/^TROUPE_ERR_|^echo a$/);
+    expect(await orHangs(ended)).toMatch(/^TROUPE_ERR_|^echo a$/);
     await expectAlive(here);
   });
 });
