@@ -208,14 +208,11 @@ const agentSetup = setup({
         return outcome.kind === 'failed' ? (outcome.retryInMs ?? 0) : 0;
       },
     }),
-    'measure the step': assign(({ context, event }) => {
-      const { messages, tokens, costUsd } = outputOf<Partial<Measured>>(event);
-      return {
-        messages: messages ?? context.messages,
-        tokens: tokens ?? context.tokens,
-        costUsd: costUsd ?? context.costUsd,
-      };
-    }),
+    'measure the step': assign(({ context, event }) => measured(context, event)),
+    'measure the step and forget the ask': assign(({ context, event }) => ({
+      ...inHand(null),
+      ...measured(context, event),
+    })),
     'go to the next step': assign({ step: ({ context }) => context.step + 1, retries: 0, approvals: [] }),
     'note the approvals': assign({
       approvals: ({ event }) => {
@@ -308,12 +305,12 @@ export const agentMachine = agentSetup.createMachine({
               {
                 guard: 'is a text',
                 target: '#agent-v1.idle',
-                actions: ['append the step', 'measure the step', 'resolve the ask', 'forget the ask'],
+                actions: ['append the step', 'resolve the ask', 'measure the step and forget the ask'],
               },
               {
                 guard: 'is out of steps',
                 target: '#agent-v1.idle',
-                actions: ['measure the step', 'reject the ask', 'forget the ask'],
+                actions: ['reject the ask', 'measure the step and forget the ask'],
               },
               {
                 guard: 'wants an approval',
@@ -419,6 +416,16 @@ export const agentMachine = agentSetup.createMachine({
 /** The fields that belong to the ask in hand, as they are when it is taken. */
 function inHand(askId: string | null) {
   return { askId, step: 1, attempt: 0, retries: 0, retryInMs: 0, overflowed: false, approvals: [] };
+}
+
+/** Size and price after an outcome that says them. */
+function measured(context: AgentContext, event: unknown): Measured {
+  const { messages, tokens, costUsd } = outputOf<Partial<Measured>>(event);
+  return {
+    messages: messages ?? context.messages,
+    tokens: tokens ?? context.tokens,
+    costUsd: costUsd ?? context.costUsd,
+  };
 }
 
 function work({ name, askId, step, attempt, retries, backend, messages }: AgentContext): WorkInput {

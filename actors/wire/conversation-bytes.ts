@@ -67,13 +67,14 @@ class FormatBuffers {
   }
 
   ofLog(log: LogView, groupCount: number): Uint8Array {
+    if (groupCount === 0) return nothing;
     let bytes = this.#logs.get(log);
     if (bytes === undefined) {
       bytes = new LogBytes();
       this.#logs.set(log, bytes);
     }
-    for (const group of log.groups.slice(bytes.groupCount, groupCount))
-      bytes.append(group.map((message) => this.#take(message)));
+    for (let at = bytes.groupCount; at < groupCount; at += 1)
+      bytes.append((log.groups[at] ?? []).map((message) => this.#take(message)));
     return bytes.upTo(groupCount);
   }
 
@@ -84,9 +85,12 @@ class FormatBuffers {
   }
 }
 
+const nothing = Buffer.alloc(0);
+const smallestBuffer = 512;
+
 /** One growing buffer, and where each group ends in it. */
 class LogBytes {
-  #bytes = Buffer.allocUnsafe(4096);
+  #bytes = nothing;
   readonly #ends: number[] = [];
 
   get groupCount(): number {
@@ -97,7 +101,7 @@ class LogBytes {
     const start = this.#ends.at(-1) ?? 0;
     const end = messages.reduce((sum, { length }) => sum + length, start);
     if (end > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(end, this.#bytes.length * 2));
+      const larger = Buffer.allocUnsafe(Math.max(end, this.#bytes.length * 2, smallestBuffer));
       this.#bytes.copy(larger, 0, 0, start);
       this.#bytes = larger;
     }

@@ -123,9 +123,11 @@ class Exchange implements Dispatcher.DispatchHandler {
   #connecting: Socket | undefined;
   #controller: Dispatcher.DispatchController | undefined;
   #started = false;
+  #ended = false;
   #status = 0;
   #headers: HttpHeaders = {};
   #byteCount = 0;
+  #pending: Uint8Array[] = [];
   #pieces: Uint8Array[] = [];
   #drainTimer: NodeJS.Timeout | undefined;
 
@@ -148,7 +150,7 @@ class Exchange implements Dispatcher.DispatchHandler {
       origin: url.origin,
       path: url.pathname + url.search,
       method,
-      headers: { ...headers, 'accept-encoding': 'identity' },
+      headers: withCoding(headers),
       body: this.#body ?? null,
     };
     const sockets = this.#sockets;
@@ -184,16 +186,23 @@ class Exchange implements Dispatcher.DispatchHandler {
       if (this.#byteCount >= maxErrorBytes) this.#end();
     } else if (this.#byteCount > this.#client.maxReplyBytes) this.#fail(this.#tooLarge());
     else if (onData === undefined) this.#pieces.push(bytes);
-    else this.#offer(onData, bytes);
+    else {
+      this.#pending.push(bytes);
+      if (this.#pending.length === 1) queueMicrotask(this.#flush);
+    }
   }
 
   onResponseEnd(): void {
-    clearTimeout(this.#drainTimer);
+    this.#ended = true;
+    this.#flush();
+    if (this.#drainTimer !== undefined) clearTimeout(this.#drainTimer);
     this.#end();
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
-    clearTimeout(this.#drainTimer);
+    this.#ended = true;
+    this.#flush();
+    if (this.#drainTimer !== undefined) clearTimeout(this.#drainTimer);
     if (this.#settled) return;
     if (this.#status >= 300) this.#end();
     else if (!this.#started && !this.#retried && brokeBeforeReply.has(codeOf(error))) {
@@ -202,6 +211,15 @@ class Exchange implements Dispatcher.DispatchHandler {
       this.#dispatch();
     } else this.#fail(this.#connectionError(error));
   }
+
+  /** Hands over what came in one tick as one piece: a decoder's call costs more than its bytes. */
+  readonly #flush = (): void => {
+    const pieces = this.#pending;
+    const { onData } = this.#request;
+    if (pieces.length === 0 || onData === undefined) return;
+    this.#pending = [];
+    if (!this.#settled) this.#offer(onData, pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces));
+  };
 
   #offer(onData: (bytes: Uint8Array) => boolean, bytes: Uint8Array): void {
     try {
@@ -218,10 +236,18 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** The reply is complete. Its connection may end its body in peace and be used again, or is destroyed soon. */
   #end(): void {
     if (!this.#settle()) return;
-    const text = new TextDecoder().decode(Buffer.concat(this.#pieces).subarray(0, this.#textLimit()));
+    const text =
+      this.#pieces.length === 0
+        ? ''
+        : new TextDecoder().decode(Buffer.concat(this.#pieces).subarray(0, this.#textLimit()));
     this.#resolve({ status: this.#status, headers: this.#headers, text });
-    this.#drainTimer = setTimeout(() => this.#destroy(new Error('drained')), drainMs).unref();
+    if (!this.#ended) queueMicrotask(this.#drain);
   }
+
+  /** Most replies end in the tick of their last event: only what does not needs a timer. */
+  readonly #drain = (): void => {
+    if (!this.#ended) this.#drainTimer = setTimeout(() => this.#destroy(new Error('drained')), drainMs).unref();
+  };
 
   #textLimit(): number {
     return this.#status >= 300 ? maxErrorBytes : this.#client.maxReplyBytes;
@@ -286,6 +312,18 @@ class Exchange implements Dispatcher.DispatchHandler {
     const message = `No answer from ${this.#serverName} (${seen}). Start the server, or correct \`endpoint\`.`;
     return new TroupeError('TROUPE_ERR_BACKEND_UNREACHABLE', message, { cause: error });
   }
+}
+
+const coded = new WeakMap<object, Record<string, string>>();
+
+/** The headers of a request with ours; made once for each set of headers. */
+function withCoding(headers: Readonly<Record<string, string>>): Record<string, string> {
+  let all = coded.get(headers);
+  if (all === undefined) {
+    all = { ...headers, 'accept-encoding': 'identity' };
+    coded.set(headers, all);
+  }
+  return all;
 }
 
 /** undici's and Node's words for "the other side closed the socket". */

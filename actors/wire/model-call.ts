@@ -84,6 +84,7 @@ async function exchange(server: ModelServer, { facts, reply, body, signal }: Cal
   // A server may stream though one answer was asked for.
   if (!stream && framed) onData(Buffer.from(http.text));
   if (begun || framed) reader.end();
+  if (begun) return reply.response();
   const text = stream ? new TextDecoder().decode(Buffer.concat(unread)) : http.text;
   // Without a single event it is one whole answer or none, unless a stream was cut before its first.
   if (!begun && (!framed || parseFields(text) !== undefined)) reply.takeBody(text, http.headers);

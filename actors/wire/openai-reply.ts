@@ -15,7 +15,7 @@ export class ChatReply extends Reply {
   }
 
   override takeEvent(data: string): void {
-    if (data.trim() === '[DONE]') this.done = true;
+    if (data.length < 20 && data.trim() === '[DONE]') this.done = true;
     else super.takeEvent(data);
   }
 
@@ -51,7 +51,11 @@ const words: ReplyWords = {
 
 /** The first choice; further ones are not asked for. */
 function firstChoice(chunk: Fields): Fields | undefined {
-  return asFieldsList(chunk['choices']).find((choice) => (choice['index'] ?? 0) === 0);
+  const choices: unknown = chunk['choices'];
+  if (!Array.isArray(choices)) return undefined;
+  const only = choices.length === 1 ? asFields(choices[0]) : undefined;
+  if (only !== undefined && (only['index'] ?? 0) === 0) return only;
+  return asFieldsList(choices).find((choice) => (choice['index'] ?? 0) === 0);
 }
 
 /** Content is a text, or a list of parts of which some have text. */

@@ -89,6 +89,8 @@ export class Ask {
   }
 
   get usage(): Usage {
+    const [first] = this.attempts;
+    if (first !== undefined && this.attempts.length === 1) return first.usage;
     return this.attempts.reduce((sum, attempt) => addUsage(sum, attempt.usage), unknownUsage);
   }
 

@@ -50,7 +50,7 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
       },
       'reject everything': ({ context, event }) => {
         const record = runtime.record(context.name);
-        if (record === undefined) return;
+        if (record === undefined || record.asks.size === 0) return;
         const error = agentDead(context.name, event.type === 'kill' ? event.reason : 'it is gone');
         for (const ask of record.asks.values()) reject(runtime, record, ask, error);
       },

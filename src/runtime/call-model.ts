@@ -181,9 +181,9 @@ function account(
   result: Pick<Attempt, 'usage' | 'costUsd' | 'error'>,
 ): void {
   if (ask.inFlight === undefined) return;
-  const { startedAt, ...call } = ask.inFlight;
+  const { backend, model, step, startedAt } = ask.inFlight;
   ask.inFlight = undefined;
-  ask.attempts.push({ ...call, ...result, durationMs: runtime.clock.now() - startedAt });
+  ask.attempts.push({ backend, model, step, durationMs: runtime.clock.now() - startedAt, ...result });
   record.usage = addUsage(record.usage, result.usage);
   record.costUsd = addKnown(record.costUsd, result.costUsd);
   runtime.store.addUsage({ agent: record.name, calls: 1, usage: result.usage, costUsd: result.costUsd });

@@ -12,6 +12,8 @@ export class ReplyStream implements AsyncIterable<StreamEvent> {
   /** The reply, also for those who do not iterate. */
   readonly reply: Promise<Reply>;
   readonly #waiting: StreamEvent[] = [];
+  /** Pieces of text that came after what waits. */
+  #text: string[] = [];
   readonly #cancel: () => void;
   #ended = false;
   /** What the ask failed with, until it is thrown. */
@@ -35,6 +37,7 @@ export class ReplyStream implements AsyncIterable<StreamEvent> {
 
   async #next(): Promise<IteratorResult<StreamEvent, void>> {
     for (;;) {
+      if (this.#waiting.length === 0) this.#gatherText();
       const value = this.#waiting.shift();
       if (value !== undefined) return { done: false, value };
       const failure = this.#failure;
@@ -50,6 +53,7 @@ export class ReplyStream implements AsyncIterable<StreamEvent> {
     const left = !this.#ended;
     this.#end();
     this.#waiting.length = 0;
+    this.#text = [];
     this.#failure = undefined;
     if (left) this.#cancel();
     return { done: true, value: undefined };
@@ -57,11 +61,18 @@ export class ReplyStream implements AsyncIterable<StreamEvent> {
 
   #push(event: StreamEvent): void {
     if (this.#ended) return;
-    const last = this.#waiting.at(-1);
-    if (event.type === 'text-delta' && last?.type === 'text-delta') {
-      this.#waiting[this.#waiting.length - 1] = { type: 'text-delta', text: last.text + event.text };
-    } else this.#waiting.push(event);
+    if (event.type === 'text-delta') this.#text.push(event.text);
+    else {
+      this.#gatherText();
+      this.#waiting.push(event);
+    }
     this.#wake();
+  }
+
+  #gatherText(): void {
+    if (this.#text.length === 0) return;
+    this.#waiting.push({ type: 'text-delta', text: this.#text.join('') });
+    this.#text = [];
   }
 
   #end(failure?: TroupeError): void {

@@ -56,6 +56,8 @@ export const modelEvents = [
   'transient',
   'fatal',
   'overflow',
+  // It sends nothing for too long.
+  'silence',
   // One of the two tools of a step ends, or all that still run.
   'one-tool',
   'rest',
@@ -334,15 +336,17 @@ const failureCodes: Partial<Record<ModelEvent, string>> = {
   transient: 'TROUPE_ERR_BACKEND_UNREACHABLE',
   fatal: 'TROUPE_ERR_BACKEND_AUTH',
   overflow: 'TROUPE_ERR_BACKEND_CONTEXT_OVERFLOW',
+  silence: 'TROUPE_ERR_BACKEND_TIMEOUT',
 };
 
 function callFailed(model: Model, ask: AskModel, event: ModelEvent, backend: string): void {
   ask.lastFailure = failureCodes[event] ?? 'unknown event';
   ask.attempts.push(`${backend} ${ask.lastFailure}`);
+  model.late ||= event === 'silence';
   if (event === 'overflow' && !ask.overflowed && !ask.delivered) {
     ask.overflowed = true;
     model.at = 'compressing';
-  } else if (event === 'transient' && !ask.delivered && ask.retries < model.shape.maxRetries) {
+  } else if (event !== 'fatal' && event !== 'overflow' && !ask.delivered && ask.retries < model.shape.maxRetries) {
     ask.retries += 1;
     model.at = 'backing-off';
   } else model.at = 'failing';

@@ -19,20 +19,35 @@ import { type Model, type ModelEvent, messageLine, outcomeLine, type Shape, targ
 
 /** A clock on which a test can let one certain timer fire; the others wait for ever. */
 class PickClock extends VirtualClock {
-  readonly #timers = new Map<number, { readonly handle: unknown; readonly callback: () => void }>();
+  readonly #timers = new Map<unknown, { readonly ms: number; readonly callback: () => void }>();
+  #passed = 0;
+
+  override now(): number {
+    return super.now() + this.#passed;
+  }
 
   override setTimeout(callback: () => void, ms: number): unknown {
     const handle = super.setTimeout(callback, ms);
-    this.#timers.set(ms, { handle, callback });
+    this.#timers.set(handle, { ms, callback });
     return handle;
   }
 
-  /** Fires the last timer that was made for `ms` milliseconds, if it still waits. */
+  override clearTimeout(handle: unknown): void {
+    super.clearTimeout(handle);
+    this.#timers.delete(handle);
+  }
+
+  /** Fires the timer that was made for `ms` milliseconds, if there is one. */
   fire(ms: number): void {
-    const timer = this.#timers.get(ms);
-    const before = this.pending;
-    this.clearTimeout(timer?.handle);
-    if (this.pending < before) timer?.callback();
+    const [handle, timer] = [...this.#timers].find((entry) => entry[1].ms === ms) ?? [];
+    this.clearTimeout(handle);
+    timer?.callback();
+  }
+
+  /** The same, and the time passes. */
+  pass(ms: number): void {
+    this.#passed += ms;
+    this.fire(ms);
   }
 }
 
@@ -65,6 +80,7 @@ class Gate {
 const limitTokens = 1000;
 const firstDeadlineMs = 10_000_000;
 const backOffMs = 250;
+const silentMs = 100;
 
 export interface RealAgent {
   /** Makes an event happen and waits until nothing moves. */
@@ -144,6 +160,7 @@ class Real implements RealAgent {
     this.#agent = await this.#troupe.spawn('worker', {
       ...{ system: 'Be brief.', fallback: backends.slice(1), tools: [this.#gatedTool()] },
       ...{ mailboxLimit, mailboxPolicy: policy, maxRetries, maxSteps, stateless },
+      timeouts: { firstEventMs: silentMs, idleMs: silentMs },
     });
     const { machine, context } = this.#agent.ref.getSnapshot() as unknown as BoundSnapshot;
     Object.assign(context.limits, { compressAtTokens: limitTokens });
@@ -191,6 +208,8 @@ class Real implements RealAgent {
       case 'twin-ask':
         void this.#twin?.ask('twin prompt');
         return;
+      case 'silence':
+        return this.#keepSilent(model);
       case 'waited':
         return this.#clock.fire(this.#waitMs(model));
       case 'chosen':
@@ -323,6 +342,13 @@ class Real implements RealAgent {
       default:
         throw new Error(`The harness does not know "${event}".`);
     }
+  }
+
+  /** Lets the time pass in which a call may be silent. */
+  #keepSilent(model: Model): void {
+    const backend = this.#backends[this.#shape.backends[model.asks[model.hand ?? '']?.backend ?? 0] as string];
+    const call = backend?.next('worker');
+    for (let looks = 0; call?.request.signal.aborted === false && looks < 10; looks += 1) this.#clock.pass(silentMs);
   }
 
   /** Everything that was given up answers: model calls and tools. */

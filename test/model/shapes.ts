@@ -9,7 +9,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
   'retry and fallback': {
     ...plainShape,
     ...{ maxRetries: 1, backends: ['first', 'second'] },
-    events: ['ask', 'text', 'transient', 'fatal', 'waited', 'chosen', 'cancel-first', ...ends],
+    events: ['ask', 'text', 'transient', 'fatal', 'silence', 'waited', 'chosen', 'cancel-first', ...ends],
   },
   'context overflow': {
     ...plainShape,
@@ -49,7 +49,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
   streams: {
     ...plainShape,
     ...{ mailboxLimit: 0, maxRetries: 1, backends: ['first', 'second'] },
-    events: ['ask', 'stream', 'delta', 'text', 'transient', 'fatal', 'waited', 'chosen', 'cancel-hand', 'kill'],
+    events: ['stream', 'delta', 'text', 'transient', 'fatal', 'silence', 'late', 'waited', 'chosen', 'cancel-hand', 'kill'],
   },
   forks: {
     ...plainShape,

@@ -1,0 +1,171 @@
+/**
+ * Bugs that the tests must notice. Each is one or more replacements in one or more files; `search` stands there exactly
+ * once. `tests` are the files that are run against it.
+ */
+const model = 'test/model/transitions.test.ts';
+
+export const mutants = [
+  {
+    name: 'lost mail',
+    tests: [model],
+    edits: [
+      {
+        file: 'machines/agent.ts',
+        search: '      backend: context.home,\n      mailbox: context.mailbox.slice(1),',
+        replace: '      backend: context.home,\n      mailbox: [],',
+      },
+    ],
+  },
+  {
+    name: 'double reply',
+    tests: [model],
+    edits: [
+      {
+        file: 'src/runtime/bind.ts',
+        search: "  record.asks.delete(ask.askId);\n  runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply'",
+        replace: "  runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply'",
+      },
+    ],
+  },
+  {
+    name: 'reply after kill',
+    tests: [model],
+    edits: [
+      {
+        file: 'machines/agent.ts',
+        search: "    kill: { target: '.dead', actions: [",
+        replace: "    kill: { guard: 'has no ask in hand', target: '.dead', actions: [",
+      },
+      {
+        file: 'machines/agent.ts',
+        search: "    'has an ask in hand': ({ context }) => context.askId !== null,",
+        replace:
+          "    'has an ask in hand': ({ context }) => context.askId !== null,\n    'has no ask in hand': ({ context }) => context.askId === null,",
+      },
+    ],
+  },
+  {
+    name: 'shared fork',
+    tests: [model, 'test/core/conversation.test.ts'],
+    edits: [
+      {
+        file: 'src/core/conversation.ts',
+        search: '    if (this.#log.groups.length !== this.#groupCount) this.#log = this.#ownCopy();\n',
+        replace: '    void this.#ownCopy;\n',
+      },
+    ],
+  },
+  {
+    name: 'lost system message',
+    tests: [model, 'test/core/conversation.test.ts'],
+    edits: [
+      {
+        file: 'src/core/conversation.ts',
+        search: '    const twin = new Conversation(system);',
+        replace: '    const twin = new Conversation(system && undefined);',
+      },
+    ],
+  },
+  {
+    name: 'orphan tool result',
+    tests: [model],
+    edits: [
+      { file: 'src/core/conversation.ts', search: '    checkPairs(group);\n', replace: '    void checkPairs;\n' },
+      {
+        file: 'src/runtime/bind.ts',
+        search: '      ...(toolCalls.length === 0 ? {} : { toolCalls }),',
+        replace: '      ...(toolCalls.length === 0 ? {} : { toolCalls: toolCalls.slice(1) }),',
+      },
+    ],
+  },
+  {
+    name: 'late result accepted',
+    tests: ['test/machines/agent.test.ts', model],
+    edits: [
+      {
+        file: 'machines/agent.ts',
+        search: '      return askId !== context.askId || attempt !== context.attempt;',
+        replace: '      return askId !== context.askId && attempt !== context.attempt;',
+      },
+    ],
+  },
+  {
+    name: 'late text accepted',
+    tests: [model],
+    edits: [{ file: 'src/runtime/call-model.ts', search: '    if (over || signal.aborted) return;\n', replace: '    void over;\n' }],
+  },
+  {
+    name: 'deadline ignored in queue',
+    tests: [model],
+    edits: [
+      {
+        file: 'machines/agent.ts',
+        search:
+          "    expire: [\n      {\n        guard: 'is the ask in hand',\n        target: '.idle',\n        actions: ['append the interrupted step', 'reject the ask', 'forget the ask'],\n      },\n      { guard: 'is queued', actions: ['take the ask out of the mailbox', 'reject the queued ask'] },\n    ],",
+        replace:
+          "    expire: [\n      {\n        guard: 'is the ask in hand',\n        target: '.idle',\n        actions: ['append the interrupted step', 'reject the ask', 'forget the ask'],\n      },\n    ],",
+      },
+    ],
+  },
+  {
+    name: 'cancel that leaves the socket',
+    tests: [model],
+    edits: [
+      {
+        file: 'src/runtime/work-logic.ts',
+        search: '      if (!finished) abort.abort(abandoned);',
+        replace: '      void finished;',
+      },
+      { file: 'src/runtime/ask.ts', search: '    this.work?.abort(abandoned);\n', replace: '    void abandoned;\n' },
+    ],
+  },
+  {
+    name: 'request before barrier',
+    tests: ['test/runtime/supervision.test.ts'],
+    edits: [
+      {
+        file: 'src/runtime/call-model.ts',
+        search: '  await runtime.store.barrier();',
+        replace: '  void runtime.store.barrier();',
+      },
+    ],
+  },
+  {
+    name: 'reply before barrier',
+    tests: ['test/runtime/supervision.test.ts'],
+    edits: [
+      {
+        file: 'src/runtime/bind.ts',
+        search: '  store.barrier().then(settle, settle);',
+        replace: '  void store.barrier();\n  settle();',
+      },
+    ],
+  },
+  {
+    name: 'buffer shared by two requests',
+    tests: ['test/actors/wire/conversation-bytes.test.ts'],
+    edits: [
+      {
+        file: 'actors/wire/conversation-bytes.ts',
+        search: '  #bytes = Buffer.allocUnsafe(4096);',
+        replace: '  #bytes = shared;',
+      },
+      {
+        file: 'actors/wire/conversation-bytes.ts',
+        search: "const closing = Buffer.from(']}');",
+        replace: "const closing = Buffer.from(']}');\nconst shared = Buffer.allocUnsafe(4096);",
+      },
+    ],
+  },
+  {
+    name: 'fallback replaying delivered output',
+    tests: [model, 'test/runtime/supervision.test.ts'],
+    edits: [
+      {
+        file: 'src/runtime/bind.ts',
+        search: '  if (failure === undefined || ask.delivered) return',
+        replace: '  if (failure === undefined) return',
+      },
+    ],
+  },
+];
