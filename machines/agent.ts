@@ -105,6 +105,8 @@ export type CallOutcome =
       readonly class: ErrorClass;
       /** Milliseconds after which the same backend may be tried again; null = not at all. */
       readonly retryInMs: number | null;
+      /** Whether somebody has seen text of the failed call, so that nothing may answer it a second time. */
+      readonly shown: boolean;
     });
 
 /** The tools of a step have run; their results wait to be appended. */
@@ -168,7 +170,7 @@ const agentSetup = setup({
     'wants tools': ({ event }) => outputOf<CallOutcome>(event).kind === 'tool-calls',
     'is too long for the model': ({ context, event }) => {
       const outcome = outputOf<CallOutcome>(event);
-      return outcome.kind === 'failed' && outcome.class === 'context-overflow' && !context.overflowed;
+      return outcome.kind === 'failed' && outcome.class === 'context-overflow' && !outcome.shown && !context.overflowed;
     },
     'may be retried': ({ context, event }) => {
       const outcome = outputOf<CallOutcome>(event);
@@ -232,6 +234,7 @@ const agentSetup = setup({
     'forget the ask': assign(inHand(null)),
     'forget everything': assign({ ...inHand(null), mailbox: [] }),
     // What a driver does: each only enqueues in memory, none throws. Without a driver they are data for `transition()`.
+    'let in who waits outside': provided,
     'append the step': provided,
     'append the interrupted step': provided,
     'ask for approval': provided,
@@ -276,6 +279,7 @@ export const agentMachine = agentSetup.createMachine({
   states: {
     idle: {
       description: 'Nothing in hand. Takes queued mail by itself.',
+      entry: 'let in who waits outside',
       always: [
         { guard: 'has mail and grew too much', target: 'compressing', actions: 'take the next ask' },
         { guard: 'has mail', target: 'awaiting', actions: 'take the next ask' },

@@ -39,6 +39,8 @@ export interface Runtime {
   /** Never throws and never rejects: see `guardStore`. */
   readonly store: GuardedStore;
   backend(name: string): Backend;
+  /** The agent may have room for asks that wait outside its mailbox. */
+  letIn(record: AgentRecord): void;
   chooseBackend(call: FailedCall): Promise<BackendChoice>;
 }
 

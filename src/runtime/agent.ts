@@ -1,6 +1,6 @@
 /** An agent as its user sees it: ask it, stream it, look at it, kill it. */
 import type { Tool } from '../../actors/tools/tool.ts';
-import { type TroupeError, toTroupeError } from '../core/errors.ts';
+import type { TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
 import type { Message, Usage } from '../core/types.ts';
 import type { AgentActor, AgentRecord } from './agent-record.ts';
@@ -59,7 +59,7 @@ export class Agent {
     try {
       return this.#deliver(this.#host.mail.prepare(this.#record, prompt, options)).reply;
     } catch (error) {
-      return Promise.reject(toTroupeError(error, `Agent "${this.name}"`));
+      return Promise.reject(error);
     }
   }
 

@@ -1,5 +1,5 @@
 /** An ask that goes on by itself: look at it, wait for it, cancel it. */
-import { TroupeError } from '../core/errors.ts';
+import { TroupeError, toTroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
 import type { Ask } from './ask.ts';
 import type { Reply } from './reply.ts';
@@ -53,7 +53,9 @@ export class AskHandle {
         reject(new TroupeError('TROUPE_ERR_WAIT_TIMEOUT', message, { agent: this.agent, askId: this.askId }));
       const timer = clock.setTimeout(late, timeoutMs);
       reply.then(resolve, reject).finally(() => clock.clearTimeout(timer));
-    });
+    }).catch((thrown: unknown) => {
+      throw toTroupeError(thrown, 'The clock');
+    }) as Promise<Reply>;
   }
 
   /** Cancels the ask; it then fails with `TROUPE_ERR_ASK_CANCELLED`. Nothing happens when it is settled. */

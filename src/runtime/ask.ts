@@ -55,8 +55,10 @@ export class Ask {
   steps = 0;
   /** Whether the prompt is in the conversation, which it is from the first step that succeeded. */
   prompted = false;
-  /** The answer of the step in hand, not yet in the conversation. */
+  /** The answer of the step in hand. */
   response: ModelResponse | undefined;
+  /** Whether that answer is in the conversation. */
+  appended = false;
   /** Text of the call in flight. */
   partialText = '';
   /** Whether a listener was given text of the call in flight. */
@@ -105,6 +107,7 @@ export class Ask {
     this.partialText = '';
     this.delivered = false;
     this.response = undefined;
+    this.appended = false;
     this.results.clear();
   }
 

@@ -25,10 +25,14 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
       chooseBackend: workLogic((input) => chooseBackend(runtime, input)),
     },
     actions: {
+      'let in who waits outside': ({ context }) => {
+        const record = runtime.record(context.name);
+        if (record) runtime.letIn(record);
+      },
       'append the step': ({ context }) => inHand(runtime, context, (record, ask) => appendStep(runtime, record, ask)),
       'append the interrupted step': ({ context }) =>
         inHand(runtime, context, (record, ask) => {
-          if ((ask.response?.toolCalls.length ?? 0) > 0) appendStep(runtime, record, ask);
+          if (!ask.appended && (ask.response?.toolCalls.length ?? 0) > 0) appendStep(runtime, record, ask);
         }),
       'resolve the ask': ({ context }) => inHand(runtime, context, (record, ask) => resolve(runtime, record, ask)),
       'reject the ask': ({ context, event }) =>
@@ -89,6 +93,7 @@ function appendStep(runtime: Runtime, { name, spec }: AgentRecord, ask: Ask): vo
   conversation.append(group);
   if (!spec.stateless) runtime.store.appendGroup(name, group);
   ask.prompted = true;
+  ask.appended = true;
 }
 
 function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {

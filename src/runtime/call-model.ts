@@ -12,6 +12,7 @@ import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Timeouts } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
 import { checkResponse } from './check-response.ts';
+import { callSafely } from './guards.ts';
 import { abandoned } from './work-logic.ts';
 
 /** Makes the model call that `input` describes and says how it ended. Aborting `abort` with `abandoned` gives it up. */
@@ -43,7 +44,14 @@ export async function callModel(runtime: Runtime, input: WorkInput, abort: Abort
 }
 
 /** What nobody waits for: the machine has left the state that invoked the call. */
-const stale: CallOutcome = { kind: 'failed', askId: null, attempt: -1, class: 'cancelled', retryInMs: null };
+const stale: CallOutcome = {
+  kind: 'failed',
+  askId: null,
+  attempt: -1,
+  class: 'cancelled',
+  retryInMs: null,
+  shown: false,
+};
 
 interface Call {
   readonly record: AgentRecord;
@@ -122,7 +130,7 @@ class Watch {
     const { firstEventMs, idleMs } = this.#limits;
     const limitMs = this.#heard ? idleMs : firstEventMs;
     const leftMs = this.#lastAt + limitMs - this.#clock.now();
-    if (leftMs > 0) this.#arm(leftMs);
+    if (leftMs > 0) callSafely(() => this.#arm(leftMs));
     else this.#onSilence(this.#heard ? 'nothing more' : 'no content', limitMs);
   }
 }
@@ -166,7 +174,8 @@ function fail(runtime: Runtime, record: AgentRecord, ask: Ask, input: WorkInput,
   const facts = { ...pick(error), retries: input.retries, remainingMs, delivered: ask.delivered };
   const retryInMs = retryDelayMs(facts, runtime.random);
   if (retryInMs !== null && input.retries < record.spec.maxRetries) ask.emit({ type: 'retry', error: summary });
-  return { kind: 'failed', askId: input.askId, attempt: input.attempt, class: error.class, retryInMs };
+  const fence = { askId: input.askId, attempt: input.attempt };
+  return { kind: 'failed', ...fence, class: error.class, retryInMs, shown: ask.delivered };
 }
 
 function pick({ class: errorClass, retryable, retryAfterMs }: TroupeError) {

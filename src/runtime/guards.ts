@@ -19,10 +19,19 @@ export function callSafely<Arguments extends readonly unknown[]>(
   }
 }
 
-/** A clock whose `clearTimeout` never throws: it is called while asks are settled. */
+/**
+ * A clock whose `now` and `clearTimeout` never throw, since they are called while asks are settled. When `now` fails, time
+ * stands still.
+ */
 export function guardClock(clock: Clock): Clock {
+  let last = 0;
   return {
-    now: () => clock.now(),
+    now: () => {
+      callSafely(() => {
+        last = clock.now();
+      });
+      return last;
+    },
     setTimeout: (callback, ms) => clock.setTimeout(callback, ms),
     clearTimeout: (handle) => callSafely(() => clock.clearTimeout(handle)),
   };

@@ -33,6 +33,14 @@ export class Mail {
 
   /** Makes an ask. Throws `TROUPE_ERR_OPTION_INVALID`. */
   prepare(record: AgentRecord, prompt: string, options: AskOptions): Ask {
+    try {
+      return this.#make(record, prompt, options);
+    } catch (thrown) {
+      throw toTroupeError(thrown, `Agent "${record.name}"`);
+    }
+  }
+
+  #make(record: AgentRecord, prompt: string, options: AskOptions): Ask {
     checkOptions(`ask of "${record.name}"`, { prompt, ...options }, askRules);
     const { clock, ids } = this.#runtime;
     const { spec } = record;
@@ -67,7 +75,7 @@ export class Mail {
     ask.onSettled(() => {
       clock.clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
-      this.#letIn(record);
+      this.letIn(record);
       this.#host.settled(record, ask);
     });
     if (record.spec.mailboxPolicy === 'wait' && (record.outside.length > 0 || isFull(record))) this.#wait(record, ask);
@@ -88,8 +96,12 @@ export class Mail {
     else reject(this.#runtime, record, ask, mailboxFull(record.actor.getSnapshot().context, outsideLimit));
   }
 
-  /** Lets in those that wait outside, as far as there is room. */
-  #letIn(record: AgentRecord): void {
+  /** Lets in those that wait outside; soon, since the machine may be in the middle of the step that makes room. */
+  letIn(record: AgentRecord): void {
+    if (record.outside.length > 0) queueMicrotask(() => this.#fill(record));
+  }
+
+  #fill(record: AgentRecord): void {
     while (record.outside.length > 0 && this.#host.isAlive(record) && !isFull(record)) {
       const next = record.outside.shift();
       if (next !== undefined && next.outcome === undefined) this.#send(record, next);
@@ -103,6 +115,8 @@ export class Mail {
     if (type === 'expire' && ask.decided !== undefined) {
       this.#runtime.store.failed(new Error(`a barrier took longer than the ask "${askId}" had`));
       ask.decided();
+    } else if (record.asks.get(askId) !== ask) {
+      // It is settled or was refused; the id may be another's by now.
     } else if (at < 0) {
       record.actor.send(event);
     } else {

@@ -131,6 +131,7 @@ export class Troupe implements AsyncDisposable {
       store: guardStore(store, (error) => this.#emit('store-failed', error)),
       record: (name) => this.#agents.get(name)?.record,
       backend: (name) => this.#backends.get(name),
+      letIn: (record) => this.#host.mail.letIn(record),
       chooseBackend: (call) => this.#supervisor.chooseBackend(call),
     };
     this.#machine = bindAgentMachine(this.#runtime);

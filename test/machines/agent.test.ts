@@ -42,12 +42,15 @@ const tools = (askId: string, attempt = 1, approvals: string[] = []) =>
   done('callModel', { kind: 'tool-calls', askId, attempt, approvals, ...measured });
 const ran = (askId: string, attempt: number, tokens = 60) => done('runTools', { askId, attempt, messages: 5, tokens });
 const failure = (askId: string, attempt: number, errorClass = 'transient', retryInMs: number | null = 5) =>
-  done('callModel', { kind: 'failed', askId, attempt, class: errorClass, retryInMs });
+  done('callModel', { kind: 'failed', askId, attempt, class: errorClass, retryInMs, shown: false });
 
 describe('transition() lists effects as data', () => {
   test('an ask that is answered by text', () => {
     const { value, context, effects } = run(start(), ask('a'), text('a'));
-    expect(effects).toEqual([['spawnChild callModel'], ['stopChild callModel', 'append the step', 'resolve the ask']]);
+    expect(effects).toEqual([
+      ['spawnChild callModel'],
+      ['stopChild callModel', 'append the step', 'resolve the ask', 'let in who waits outside'],
+    ]);
     expect(value).toBe('idle');
     expect(context).toEqual({
       ...input,
@@ -70,7 +73,7 @@ describe('transition() lists effects as data', () => {
       ['spawnChild callModel'],
       ['stopChild callModel', 'spawnChild runTools'],
       ['stopChild runTools', 'append the step', 'spawnChild callModel'],
-      ['stopChild callModel', 'append the step', 'resolve the ask'],
+      ['stopChild callModel', 'append the step', 'resolve the ask', 'let in who waits outside'],
     ]);
     expect(value).toBe('idle');
   });

@@ -21,10 +21,14 @@ export function expected(model: Model): Observation {
     settled: Object.fromEntries(
       ended
         .filter(([id]) => !deadLetters.includes(id as string))
-        .map(([id, outcome]) => [id, outcome?.startsWith('TROUPE_ERR') ? 'failed, stored error' : 'replied, stored reply']),
+        .map(([id, outcome]) => [
+          id,
+          outcome?.startsWith('TROUPE_ERR') ? 'failed, stored error' : 'replied, stored reply',
+        ]),
     ),
     ...{ log, stored: log.slice(1), twin: twin?.log },
-    requests: at === 'calling' ? [`worker at ${shape.backends[ask?.backend ?? 0]}: ${requestOf(model).join(' | ')}`] : [],
+    requests:
+      at === 'calling' ? [`worker at ${shape.backends[ask?.backend ?? 0]}: ${requestOf(model).join(' | ')}`] : [],
     running,
     timers: open + running + (at === 'calling' || at === 'backing-off' ? 1 : 0),
   };

@@ -55,7 +55,15 @@ class Faults {
 /** Answers by the last prompt: text, a tool, a failure, or nothing at all. */
 function plugs(faults: Faults) {
   const clock = faults.in('clock', new VirtualClock(), ['now', 'setTimeout', 'clearTimeout']);
-  const storeMethods = ['putAgent', 'removeAgent', 'appendGroup', 'putAsk', 'settleAsk', 'addUsage', 'barrier'] as const;
+  const storeMethods = [
+    'putAgent',
+    'removeAgent',
+    'appendGroup',
+    'putAsk',
+    'settleAsk',
+    'addUsage',
+    'barrier',
+  ] as const;
   const store = faults.in('store', memoryStore(), storeMethods);
   const first = faults.in('first', answering(true), ['call']);
   const second = faults.in('second', answering(false), ['call']);
@@ -112,7 +120,11 @@ class Scenario {
     this.#troupe = createTroupe(options);
   }
 
-  async run(): Promise<{ readonly ends: readonly string[]; readonly statuses: readonly string[]; readonly after: unknown }> {
+  async run(): Promise<{
+    readonly ends: readonly string[];
+    readonly statuses: readonly string[];
+    readonly after: unknown;
+  }> {
     const { look } = this.#plugs;
     const worker = await this.#spawn('worker', { tools: [look], fallback: ['second'], maxRetries: 1 });
     const sibling = await this.#spawn('sibling', {});
@@ -162,7 +174,9 @@ class Scenario {
 
   /** What is wrong with an agent's machine, if anything. */
   #statuses(): string[] {
-    return this.#agents.flatMap(({ name, ref }) => (ref.getSnapshot().status === 'error' ? [`${name} is in error`] : []));
+    return this.#agents.flatMap(({ name, ref }) =>
+      ref.getSnapshot().status === 'error' ? [`${name} is in error`] : [],
+    );
   }
 
   /** What still works when the fault is over. */

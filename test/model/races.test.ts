@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { memoryStore } from '../../actors/store/memory.ts';
 import type { Store } from '../../actors/store/store.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
-import { TroupeError } from '../../src/core/errors.ts';
+import type { TroupeError } from '../../src/core/errors.ts';
 import type { Clock } from '../../src/core/seams.ts';
 import type { Agent } from '../../src/runtime/agent.ts';
 import type { AskHandle } from '../../src/runtime/ask-handle.ts';
@@ -35,7 +35,10 @@ type Deed =
 
 const agentNumber = fc.nat(2);
 const deed: fc.Arbitrary<Deed> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ kind: fc.constantFrom('ask' as const, 'ask-tools' as const), agent: agentNumber }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ kind: fc.constantFrom('ask' as const, 'ask-tools' as const), agent: agentNumber }),
+  },
   { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('wait' as const, 'cancel' as const), ask: fc.nat(20) }) },
   {
     weight: 4,
@@ -170,7 +173,8 @@ class World {
     const store = memoryStore();
     const settleAsk = store.settleAsk.bind(store);
     return Object.assign(store, {
-      barrier: () => this.#scheduler.schedule(failing ? Promise.reject(new Error('disk full')) : Promise.resolve(), 'barrier'),
+      barrier: () =>
+        this.#scheduler.schedule(failing ? Promise.reject(new Error('disk full')) : Promise.resolve(), 'barrier'),
       settleAsk: (...args: Parameters<Store['settleAsk']>) => {
         this.#count(args[0], args[1], `stored ${args[2].kind}`);
         settleAsk(...args);
@@ -227,7 +231,8 @@ class World {
       this.#agents.set(agent, { shared: 0, asked: new Set() });
     } catch (error) {
       const { code } = error as TroupeError;
-      if (code !== 'TROUPE_ERR_AGENT_NAME_TAKEN' && code !== 'TROUPE_ERR_TROUPE_CLOSED') this.#problems.push(String(error));
+      if (code !== 'TROUPE_ERR_AGENT_NAME_TAKEN' && code !== 'TROUPE_ERR_TROUPE_CLOSED')
+        this.#problems.push(String(error));
     }
   }
 
@@ -259,24 +264,31 @@ function answer(call: GatedCall): void {
 test.each([
   ['barriers that are late', false],
   ['barriers that are late and fail', true],
-])('races with %s', async (_name, failingBarriers) => {
-  const lists = fc.array(fc.array(deed, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 3 });
-  const property = fc.asyncProperty(fc.scheduler(), lists, async (scheduler, sequences) => {
-    const world = new World(scheduler, failingBarriers);
-    await world.do({ kind: 'spawn', agent: 0 });
-    for (const [number, sequence] of sequences.entries()) {
-      scheduler.scheduleSequence(
-        sequence.map((one, index) => ({ label: `${number}.${index} ${JSON.stringify(one)}`, builder: () => world.do(one) })),
-      );
-    }
-    await scheduler.waitIdle();
-    await settle();
-    await scheduler.waitIdle();
-    world.check();
-    await world.close();
-    await scheduler.waitIdle();
-    await settle();
-    world.check();
-  });
-  await fc.assert(property, { numRuns: runs, seed });
-}, 600_000);
+])(
+  'races with %s',
+  async (_name, failingBarriers) => {
+    const lists = fc.array(fc.array(deed, { minLength: 1, maxLength: 12 }), { minLength: 1, maxLength: 3 });
+    const property = fc.asyncProperty(fc.scheduler(), lists, async (scheduler, sequences) => {
+      const world = new World(scheduler, failingBarriers);
+      await world.do({ kind: 'spawn', agent: 0 });
+      for (const [number, sequence] of sequences.entries()) {
+        scheduler.scheduleSequence(
+          sequence.map((one, index) => ({
+            label: `${number}.${index} ${JSON.stringify(one)}`,
+            builder: () => world.do(one),
+          })),
+        );
+      }
+      await scheduler.waitIdle();
+      await settle();
+      await scheduler.waitIdle();
+      world.check();
+      await world.close();
+      await scheduler.waitIdle();
+      await settle();
+      world.check();
+    });
+    await fc.assert(property, { numRuns: runs, seed });
+  },
+  600_000,
+);

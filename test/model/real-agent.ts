@@ -72,7 +72,9 @@ class Gate {
         this.#waiting.set(scope.self, () => logic.start?.(snapshot, scope));
       },
       transition: (snapshot, event, scope) =>
-        this.#waiting.delete(scope.self) ? { ...snapshot, status: 'stopped' } : logic.transition(snapshot, event, scope),
+        this.#waiting.delete(scope.self)
+          ? { ...snapshot, status: 'stopped' }
+          : logic.transition(snapshot, event, scope),
     };
   }
 }

@@ -49,7 +49,19 @@ export const shapes: Readonly<Record<string, Shape>> = {
   streams: {
     ...plainShape,
     ...{ mailboxLimit: 0, maxRetries: 1, backends: ['first', 'second'] },
-    events: ['stream', 'delta', 'text', 'transient', 'fatal', 'silence', 'late', 'waited', 'chosen', 'cancel-hand', 'kill'],
+    events: [
+      'stream',
+      'delta',
+      'text',
+      'transient',
+      'fatal',
+      'silence',
+      'late',
+      'waited',
+      'chosen',
+      'cancel-hand',
+      'kill',
+    ],
   },
   forks: {
     ...plainShape,

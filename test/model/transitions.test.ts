@@ -7,22 +7,26 @@ import { shapes } from './shapes.ts';
 
 const total = { met: 0, all: 0, states: 0, paths: 0 };
 
-test.each(Object.entries(shapes))('%s', async (name, shape) => {
-  const { states, transitions, paths } = transitionPaths<Model, ModelEvent>({
-    start: startModel(shape),
-    events: enabledEvents,
-    next: nextModel,
-    key: modelKey,
-  });
-  const met = new Set<string>();
-  for (const path of paths) await walk(shape, path, (key, event) => met.add(transitionName(key, event)));
-  total.met += met.size;
-  total.all += transitions.length;
-  total.states += states.length;
-  total.paths += paths.length;
-  report(`${name}: ${states.length} states, ${met.size}/${transitions.length} transitions, ${paths.length} paths`);
-  expect(transitions.filter((transition) => !met.has(transition))).toEqual([]);
-}, 60_000);
+test.each(Object.entries(shapes))(
+  '%s',
+  async (name, shape) => {
+    const { states, transitions, paths } = transitionPaths<Model, ModelEvent>({
+      start: startModel(shape),
+      events: enabledEvents,
+      next: nextModel,
+      key: modelKey,
+    });
+    const met = new Set<string>();
+    for (const path of paths) await walk(shape, path, (key, event) => met.add(transitionName(key, event)));
+    total.met += met.size;
+    total.all += transitions.length;
+    total.states += states.length;
+    total.paths += paths.length;
+    report(`${name}: ${states.length} states, ${met.size}/${transitions.length} transitions, ${paths.length} paths`);
+    expect(transitions.filter((transition) => !met.has(transition))).toEqual([]);
+  },
+  60_000,
+);
 
 afterAll(() => {
   report(`all: ${total.states} states, transitions met ${total.met}/${total.all}, ${total.paths} paths`);

@@ -1,6 +1,6 @@
 /**
- * Bugs that the tests must notice. Each is one or more replacements in one or more files; `search` stands there exactly
- * once. `tests` are the files that are run against it.
+ * Bugs that the tests must notice. Each is one or more replacements; `search` stands in its file exactly once.
+ * `tests` are the files that are run against it.
  */
 const model = 'test/model/transitions.test.ts';
 
@@ -92,7 +92,13 @@ export const mutants = [
   {
     name: 'late text accepted',
     tests: [model],
-    edits: [{ file: 'src/runtime/call-model.ts', search: '    if (over || signal.aborted) return;\n', replace: '    void over;\n' }],
+    edits: [
+      {
+        file: 'src/runtime/call-model.ts',
+        search: '    if (over || signal.aborted) return;\n',
+        replace: '    void over;\n',
+      },
+    ],
   },
   {
     name: 'deadline ignored in queue',
@@ -147,13 +153,13 @@ export const mutants = [
     edits: [
       {
         file: 'actors/wire/conversation-bytes.ts',
-        search: '  #bytes = Buffer.allocUnsafe(4096);',
+        search: '  #bytes = nothing;',
         replace: '  #bytes = shared;',
       },
       {
         file: 'actors/wire/conversation-bytes.ts',
-        search: "const closing = Buffer.from(']}');",
-        replace: "const closing = Buffer.from(']}');\nconst shared = Buffer.allocUnsafe(4096);",
+        search: 'const smallestBuffer = 512;',
+        replace: 'const smallestBuffer = 512;\nconst shared = Buffer.allocUnsafe(4096);',
       },
     ],
   },

@@ -24,6 +24,7 @@ try {
 }
 
 async function main() {
+  for (const mutant of chosen) plant(mutant)();
   const sound = await run([...new Set(chosen.flatMap(({ tests }) => tests))]);
   if (sound.caught !== 'no') {
     print(`The tests fail without any mutant: ${sound.caught}, ${sound.by}`);
@@ -49,9 +50,13 @@ function plant({ name, edits }) {
     const path = join(copy, file);
     const text = readFileSync(path, 'utf8');
     const count = text.split(search).length - 1;
-    if (count !== 1) throw new Error(`Mutant "${name}": the text to replace stands ${count} times in ${file}:\n${search}`);
+    if (count !== 1)
+      throw new Error(`Mutant "${name}": the text to replace stands ${count} times in ${file}:\n${search}`);
     if (!before.has(path)) before.set(path, text);
-    writeFileSync(path, text.replace(search, () => replace));
+    writeFileSync(
+      path,
+      text.replace(search, () => replace),
+    );
   }
   return () => {
     for (const [path, text] of before) writeFileSync(path, text);
@@ -64,7 +69,14 @@ async function run(tests) {
   rmSync(report, { force: true });
   const child = spawn(
     process.execPath,
-    [join(root, 'node_modules/vitest/vitest.mjs'), 'run', ...tests, '--bail=1', '--reporter=json', `--outputFile=${report}`],
+    [
+      join(root, 'node_modules/vitest/vitest.mjs'),
+      'run',
+      ...tests,
+      '--bail=1',
+      '--reporter=json',
+      `--outputFile=${report}`,
+    ],
     { cwd: copy, env: { ...process.env, NODE_ENV: 'production' }, stdio: 'ignore', detached: true },
   );
   let late = false;
@@ -90,12 +102,25 @@ function firstFailure(report) {
     const failed = assertionResults.find(({ status }) => status === 'failed');
     if (failed) return { caught: 'yes', by: `${name.slice(copy.length + 1)}: ${failed.fullName.trim()}` };
   }
-  return { caught: 'no test failed, but the run did', by: files.map(({ message }) => message).join(' ').slice(0, 200) };
+  return {
+    caught: 'no test failed, but the run did',
+    by: files
+      .map(({ message }) => message)
+      .join(' ')
+      .slice(0, 200),
+  };
 }
 
 function table(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()).join('\n');
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 function print(line) {

@@ -55,7 +55,12 @@ function answer(text: string, more: Partial<ModelResponse> = {}): ModelResponse 
 }
 
 function backendOf(call: Backend['call']): Backend {
-  return { kind: 'test', model: 'm', info: { inference: 'embedded', price: 'free', capabilities: [], setup: '-' }, call };
+  return {
+    kind: 'test',
+    model: 'm',
+    info: { inference: 'embedded', price: 'free', capabilities: [], setup: '-' },
+    call,
+  };
 }
 
 /** A backend whose first call is `first`, and that then echoes. */
@@ -181,7 +186,10 @@ describe('backends', () => {
     });
 
     test('is followed by the next of the chain, or a typed error', async () => {
-      const here = await scene(firstThenEcho(async () => response), { fallback: ['good'] });
+      const here = await scene(
+        firstThenEcho(async () => response),
+        { fallback: ['good'] },
+      );
       expect(await orHangs(outcome(here.agent.ask('a')))).toMatch(/^TROUPE_ERR_|^echo a$/);
       await expectAlive(here);
     });
@@ -277,7 +285,9 @@ describe('listeners', () => {
   });
 
   test('a reader of a stream that throws cancels its ask', async () => {
-    const here = await scene(firstThenEcho(({ onEvent }) => new Promise(() => onEvent({ type: 'text-delta', text: 'x' }))));
+    const here = await scene(
+      firstThenEcho(({ onEvent }) => new Promise(() => onEvent({ type: 'text-delta', text: 'x' }))),
+    );
     const stream = here.agent.stream('a');
     const reading = (async () => {
       for await (const event of stream) if (event.type === 'text-delta') explode();
@@ -314,18 +324,21 @@ describe('listeners', () => {
     expect(here.troupe.agents().map(({ name }) => name)).toEqual(['worker', 'sibling', 'third']);
   });
 
-  test.each(['agent-spawned', 'agent-dead', 'ask-settled'] as const)('of a troupe, that close it at %s', async (name) => {
-    const here = await scene(backendOf(echo));
-    const closed: Promise<void>[] = [];
-    here.troupe.on(name, () => closed.push(here.troupe.close()));
-    await outcome(here.agent.ask('a'));
-    const third = await here.troupe.spawn('third').catch(() => undefined);
-    await third?.kill();
-    await Promise.all(closed);
-    expect([here.troupe.agents(), here.agent.state, here.sibling.state]).toEqual([[], 'dead', 'dead']);
-    expect(await outcome(here.agent.ask('b'))).toBe('TROUPE_ERR_AGENT_DEAD');
-    expect(here.clock.pending).toBe(0);
-  });
+  test.each(['agent-spawned', 'agent-dead', 'ask-settled'] as const)(
+    'of a troupe, that close it at %s',
+    async (name) => {
+      const here = await scene(backendOf(echo));
+      const closed: Promise<void>[] = [];
+      here.troupe.on(name, () => closed.push(here.troupe.close()));
+      await outcome(here.agent.ask('a'));
+      const third = await here.troupe.spawn('third').catch(() => undefined);
+      await third?.kill();
+      await Promise.all(closed);
+      expect([here.troupe.agents(), here.agent.state, here.sibling.state]).toEqual([[], 'dead', 'dead']);
+      expect(await outcome(here.agent.ask('b'))).toBe('TROUPE_ERR_AGENT_DEAD');
+      expect(here.clock.pending).toBe(0);
+    },
+  );
 
   test('the progress of askAll that throws', async () => {
     const here = await scene(backendOf(echo));
@@ -338,19 +351,22 @@ describe('listeners', () => {
 
 describe('seams', () => {
   const writes = ['putAgent', 'removeAgent', 'appendGroup', 'putAsk', 'settleAsk', 'addUsage'] as const;
-  test.each([...writes, 'barrier'] as const)('a store whose %s throws is told of, and the work goes on', async (method) => {
-    const store: Store = memoryStore();
-    const here = await scene(backendOf(echo), {}, { store });
-    const failures: string[] = [];
-    here.troupe.on('store-failed', ({ code, message }) => failures.push(`${code} ${message.includes('boom')}`));
-    store[method] = explode;
-    expect(await outcome(here.agent.ask('a'))).toBe('echo a');
-    const third = await here.troupe.spawn('third');
-    await third.kill();
-    expect(await outcome(third.ask('b'))).toBe('TROUPE_ERR_AGENT_DEAD');
-    await expectAlive(here);
-    expect(new Set(failures)).toEqual(new Set(['TROUPE_ERR_STORE_FAILED true']));
-  });
+  test.each([...writes, 'barrier'] as const)(
+    'a store whose %s throws is told of, and the work goes on',
+    async (method) => {
+      const store: Store = memoryStore();
+      const here = await scene(backendOf(echo), {}, { store });
+      const failures: string[] = [];
+      here.troupe.on('store-failed', ({ code, message }) => failures.push(`${code} ${message.includes('boom')}`));
+      store[method] = explode;
+      expect(await outcome(here.agent.ask('a'))).toBe('echo a');
+      const third = await here.troupe.spawn('third');
+      await third.kill();
+      expect(await outcome(third.ask('b'))).toBe('TROUPE_ERR_AGENT_DEAD');
+      await expectAlive(here);
+      expect(new Set(failures)).toEqual(new Set(['TROUPE_ERR_STORE_FAILED true']));
+    },
+  );
 
   test('a store whose barrier never ends: an ask ends by its deadline all the same', async () => {
     const store = memoryStore();
@@ -360,10 +376,7 @@ describe('seams', () => {
     await here.clock.advance(100);
     await here.agent.kill();
     await here.clock.runUntilIdle();
-    expect(await orHangs(Promise.all(ends))).toEqual([
-      'TROUPE_ERR_ASK_TIMEOUT',
-      'TROUPE_ERR_AGENT_DEAD',
-    ]);
+    expect(await orHangs(Promise.all(ends))).toEqual(['TROUPE_ERR_ASK_TIMEOUT', 'TROUPE_ERR_AGENT_DEAD']);
   });
 
   test.each(['ids', 'random', 'now', 'setTimeout', 'clearTimeout'])('%s that throws costs one ask', async (seam) => {
