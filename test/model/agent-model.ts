@@ -195,7 +195,7 @@ export function nextModel(before: Model, event: ModelEvent): Model {
   return model;
 }
 
-function apply(model: Model, event: ModelEvent): void {
+function apply(model: Model, event: ModelEvent): unknown {
   const { hand } = model;
   if (event.startsWith('cancel-') || event.startsWith('expire-')) return giveUp(model, event);
   switch (event) {
@@ -230,7 +230,7 @@ function apply(model: Model, event: ModelEvent): void {
     case 'compress-failed':
       return afterCompress(model);
     default:
-      if (hand !== undefined) inHand(model, hand, model.asks[hand] as AskModel, event);
+      return hand === undefined ? undefined : inHand(model, hand, model.asks[hand] as AskModel, event);
   }
 }
 
@@ -292,7 +292,7 @@ function afterCompress(model: Model): void {
   else call(model);
 }
 
-function inHand(model: Model, id: string, ask: AskModel, event: ModelEvent): void {
+function inHand(model: Model, id: string, ask: AskModel, event: ModelEvent): unknown {
   const backend = model.shape.backends[ask.backend];
   switch (event) {
     case 'delta':
@@ -353,7 +353,7 @@ function callFailed(model: Model, ask: AskModel, event: ModelEvent, backend: str
 }
 
 /** Text that a reader has seen is never answered a second time. */
-function choose(model: Model, id: string, ask: AskModel): void {
+function choose(model: Model, id: string, ask: AskModel): unknown {
   const { backends } = model.shape;
   if (!ask.delivered) {
     ask.failed.push(ask.backend);
@@ -363,7 +363,7 @@ function choose(model: Model, id: string, ask: AskModel): void {
       return call(model);
     }
   }
-  failInHand(model, id, ask.failed.length < 2 ? ask.lastFailure : 'TROUPE_ERR_BACKENDS_EXHAUSTED');
+  return failInHand(model, id, ask.failed.length < 2 ? ask.lastFailure : 'TROUPE_ERR_BACKENDS_EXHAUSTED');
 }
 
 /** Cancel or deadline, of an ask wherever it is. */

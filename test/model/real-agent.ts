@@ -184,7 +184,7 @@ class Real implements RealAgent {
     await settle();
   }
 
-  #do(event: ModelEvent, model: Model): void {
+  #do(event: ModelEvent, model: Model): unknown {
     const target = targetOf(model, event);
     if (event.startsWith('cancel-') && target !== undefined) return this.#handles.get(target)?.cancel();
     if (event.startsWith('expire-') && target !== undefined) return this.#clock.fire(deadlineOf(target));
@@ -316,7 +316,7 @@ class Real implements RealAgent {
     );
   }
 
-  #answer(event: ModelEvent, model: Model): void {
+  #answer(event: ModelEvent, model: Model): unknown {
     const ask = model.asks[model.hand ?? ''];
     const number = ask?.call;
     const backend = this.#backends[this.#shape.backends[ask?.backend ?? 0] as string] as GatedBackend;

@@ -1,11 +1,12 @@
 /** Agents on a real HTTP server: what reaches the wire, and what a server can do to an ask. */
 import { inspect } from 'node:util';
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { openai } from '../../actors/backends/openai.ts';
 import { tool } from '../../actors/tools/tool.ts';
 import type { TroupeError } from '../../src/core/errors.ts';
 import type { AgentSpec } from '../../src/runtime/agent-spec.ts';
 import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts';
+import { VirtualClock } from '../../src/testing/virtual-clock.ts';
 import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
 import { chunk, doneEvent, openAiFaults, wholeText } from '../helpers/openai-wire.ts';
 
@@ -33,11 +34,17 @@ const drip: Fault = async ({ head, write }) => {
   while (await write(chunk({ content: 'on and ' }))) await new Promise((resolve) => setImmediate(resolve));
 };
 
+/** Asks to wait for two seconds, then answers. */
+const busyOnce: Fault = ({ reply, times }) =>
+  times === 1
+    ? reply(429, { error: { message: 'slow down', type: 'rate_limit_error' } }, { 'retry-after': '2' })
+    : reply(200, chunk({ content: wholeText }, 'stop') + doneEvent, sse);
+
 let server: FaultServer;
 const troupes: Troupe[] = [];
 
 beforeAll(async () => {
-  server = await faultServer({ ...openAiFaults, 'ten-steps': tenSteps, drip });
+  server = await faultServer({ ...openAiFaults, 'ten-steps': tenSteps, drip, '429-once': busyOnce });
 });
 afterEach(() => Promise.all(troupes.splice(0).map((troupe) => troupe.close())));
 afterAll(() => server.close());
@@ -144,4 +151,66 @@ test('a key that a server echoes appears nowhere', async () => {
   expect(
     [...texts, String(error.stack), String((error.cause as Error)?.message)].filter((text) => text.includes(key)),
   ).toEqual([]);
+});
+
+describe('a chain of two servers', () => {
+  /** An agent on the fault server under one fault, then on the same server in good health; time is virtual. */
+  async function chain(fault: string, fallback: readonly string[] = ['healthy']) {
+    const clock = new VirtualClock();
+    const nobody = 'http://127.0.0.1:9';
+    const backends = {
+      first: openai({ endpoint: fault === 'dead' ? nobody : server.url, model: `fault:${fault}` }),
+      healthy: openai({ endpoint: server.url, model: 'fault:ok' }),
+      dead: openai({ endpoint: nobody, model: 'm' }),
+    };
+    const troupe = createTroupe({ backends, clock, random: () => 0 });
+    troupes.push(troupe);
+    const timeouts = { firstEventMs: 100_000, idleMs: 100_000 };
+    const agent = await troupe.spawn('worker', { backend: 'first', fallback, maxRetries: 1, timeouts });
+    return { agent, clock };
+  }
+
+  /** Lets a hundred milliseconds pass for every real one, until the ask has ended: sockets need real time. */
+  async function ended<Result>(ask: Promise<Result>, clock: VirtualClock): Promise<Result> {
+    let over = false;
+    const end = () => {
+      over = true;
+    };
+    ask.then(end, end);
+    while (!over) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      await clock.advance(100);
+    }
+    return ask;
+  }
+
+  const codes = (attempts: TroupeError['attempts']) =>
+    attempts.map(({ backend, error }) => `${backend} ${error?.code ?? 'ok'}`);
+
+  test.each([
+    ['429-once', ['first TROUPE_ERR_BACKEND_OVERLOADED', 'first ok']],
+    ['429-huge', ['first TROUPE_ERR_BACKEND_OVERLOADED', 'healthy ok']],
+    ['dead', ['first TROUPE_ERR_BACKEND_UNREACHABLE', 'first TROUPE_ERR_BACKEND_UNREACHABLE', 'healthy ok']],
+    ['hang-headers', ['first TROUPE_ERR_BACKEND_TIMEOUT', 'first TROUPE_ERR_BACKEND_TIMEOUT', 'healthy ok']],
+    ['hang-body', ['first TROUPE_ERR_BACKEND_TIMEOUT', 'first TROUPE_ERR_BACKEND_TIMEOUT', 'healthy ok']],
+    ['401-echo', ['first TROUPE_ERR_BACKEND_AUTH', 'healthy ok']],
+  ])('%s: the reply lists what was tried', async (fault, attempts) => {
+    const { agent, clock } = await chain(fault);
+    const reply = await ended(agent.ask('Hi'), clock);
+    expect([reply.text, codes(reply.attempts)]).toEqual([wholeText, attempts]);
+  });
+
+  test('all dead: the error names each and holds each cause', async () => {
+    const { agent, clock } = await chain('dead', ['dead']);
+    const error = await ended(fail(agent.ask('Hi')), clock);
+    expect([error.code, codes(error.attempts)]).toEqual([
+      'TROUPE_ERR_BACKENDS_EXHAUSTED',
+      [
+        ...Array(2).fill('first TROUPE_ERR_BACKEND_UNREACHABLE'),
+        ...Array(2).fill('dead TROUPE_ERR_BACKEND_UNREACHABLE'),
+      ],
+    ]);
+    expect(error.message).toMatch(/^No backend could answer. first: No answer from .* \| dead: No answer from /);
+    expect((error.cause as AggregateError).errors.length).toBe(2);
+  });
 });
