@@ -92,6 +92,7 @@ class World {
   readonly #agents = new Map<Agent, { readonly shared: number; readonly asked: Set<string> }>();
   readonly #handles: AskHandle[] = [];
   readonly #ends: string[][] = [];
+  readonly #cancelled = new Set<AskHandle>();
   readonly #settled = new Map<string, string[]>();
   readonly #problems: string[] = [];
   readonly #look: Tool = {
@@ -130,7 +131,8 @@ class World {
         void this.#wait(this.#handles[deed.ask]);
         return;
       case 'cancel':
-        return this.#handles[deed.ask]?.cancel();
+        this.#cancel(this.#handles[deed.ask]);
+        return;
       case 'kill':
         return this.#nth(deed.agent)?.kill();
       case 'spawn':
@@ -208,8 +210,16 @@ class World {
       (error: TroupeError) => {
         ends.push(error.code);
         if (error.askId !== handle.askId) this.#problems.push(`${prompt}: an error of ${error.askId}`);
+        const cancelled = error.code === 'TROUPE_ERR_ASK_CANCELLED';
+        if (cancelled && !this.#cancelled.has(handle)) this.#problems.push(`${prompt}: nobody cancelled it`);
       },
     );
+  }
+
+  #cancel(handle: AskHandle | undefined): void {
+    if (handle === undefined) return;
+    this.#cancelled.add(handle);
+    handle.cancel();
   }
 
   async #wait(handle: AskHandle | undefined): Promise<void> {
