@@ -166,7 +166,7 @@ const toolList: Rule = (value) =>
     ? undefined
     : 'an array of what tool() returns';
 
-export const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
+const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
   role: rules.text,
   group: rules.text,
   backend: isBackend,

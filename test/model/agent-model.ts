@@ -72,7 +72,7 @@ export const modelEvents = [
 export type ModelEvent = (typeof modelEvents)[number];
 
 /** One ask as the model sees it. */
-export interface AskModel {
+interface AskModel {
   readonly kind: 'ask' | 'stream';
   /** How it ended: `outcomeLine`. Absent until then. */
   outcome?: string;

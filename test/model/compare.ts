@@ -5,7 +5,7 @@ import { type Model, type ModelEvent, modelKey, nextModel, requestOf, type Shape
 import { type Observation, type RealAgent, realAgent } from './real-agent.ts';
 
 /** What must be seen of an agent that is where the model is. */
-export function expected(model: Model): Observation {
+function expected(model: Model): Observation {
   const { at, hand, mailbox, outside, asks, refusals, deadLetters, log, twin, shape } = model;
   const all = Object.entries(asks);
   const ask = asks[hand ?? ''];
