@@ -16,6 +16,11 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 interface Entry {
   readonly agent: StoredAgent;
   readonly log: Conversation;
+  /** Absent until there is an ask: most agents of a large troupe wait. */
+  asks?: Asks;
+}
+
+interface Asks {
   readonly open: Map<string, StoredAsk>;
   readonly settled: Map<string, StoredAskState>;
 }
@@ -32,7 +37,7 @@ class MemoryStore implements Store {
   putAgent(agent: StoredAgent): void {
     const parent = agent.parent && this.#entries.get(agent.parent.name)?.log;
     const log = parent?.fork(agent.parent?.groupCount) ?? new Conversation();
-    this.#entries.set(agent.name, { agent, log, open: new Map(), settled: new Map() });
+    this.#entries.set(agent.name, { agent, log });
   }
 
   removeAgent(name: string): void {
@@ -44,17 +49,22 @@ class MemoryStore implements Store {
   }
 
   putAsk(ask: StoredAsk): void {
-    this.#entries.get(ask.agent)?.open.set(ask.askId, ask);
+    const entry = this.#entries.get(ask.agent);
+    if (entry === undefined) return;
+    entry.asks ??= { open: new Map(), settled: new Map() };
+    entry.asks.open.set(ask.askId, ask);
   }
 
   settleAsk(agent: string, askId: string, outcome: AskOutcome): void {
-    const entry = this.#entries.get(agent);
-    const ask = entry?.open.get(askId);
-    if (entry === undefined || ask === undefined) return;
-    entry.open.delete(askId);
-    entry.settled.set(askId, { ...ask, outcome });
-    const [oldest] = entry.settled.keys();
-    if (entry.settled.size > this.#keepSettled && oldest !== undefined) entry.settled.delete(oldest);
+    const asks = this.#entries.get(agent)?.asks;
+    const ask = asks?.open.get(askId);
+    if (asks === undefined || ask === undefined) return;
+    const { open, settled } = asks;
+    open.delete(askId);
+    settled.set(askId, { ...ask, outcome });
+    if (settled.size <= this.#keepSettled) return;
+    const [oldest] = settled.keys();
+    if (oldest !== undefined) settled.delete(oldest);
   }
 
   addUsage(entry: LedgerEntry): void {
@@ -75,8 +85,8 @@ class MemoryStore implements Store {
   }
 
   async asks(agent: string): Promise<readonly StoredAskState[]> {
-    const entry = this.#entries.get(agent);
-    return entry === undefined ? [] : [...entry.settled.values(), ...entry.open.values()];
+    const asks = this.#entries.get(agent)?.asks;
+    return asks === undefined ? [] : [...asks.settled.values(), ...asks.open.values()];
   }
 
   async ledger(): Promise<readonly LedgerEntry[]> {

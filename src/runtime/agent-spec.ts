@@ -88,7 +88,7 @@ export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLook
   const { system, group, tools = [], parameters = {}, mailboxPolicy = 'reject', stateless = false } = spec;
   const { maxSteps = 20, maxRetries = 2, mailboxLimit = 100 } = spec;
   checkOptions(`${what}, \`parameters\``, parameters, parameterRules);
-  const timeouts = { askMs: 600_000, firstEventMs: 120_000, idleMs: 60_000, toolMs: 120_000, ...spec.timeouts };
+  const timeouts = spec.timeouts === undefined ? defaultTimeouts : { ...defaultTimeouts, ...spec.timeouts };
   return {
     ...{
       given: spec,
@@ -137,8 +137,14 @@ function resolveRoute(spec: AgentSpec, backends: BackendLookup): Pick<ResolvedSp
       ? resolve(target.backend, target.model)
       : resolve(target, undefined),
   );
-  return { chain: [first, ...new Set(others.filter((name) => name !== first))], models };
+  const chain: [string, ...string[]] = [first, ...new Set(others.filter((name) => name !== first))];
+  return { chain, models: models.size === 0 ? noModels : models };
 }
+
+// What most specs have in common is one object: there may be 100,000 agents.
+const defaultTimeouts = { askMs: 600_000, firstEventMs: 120_000, idleMs: 60_000, toolMs: 120_000 };
+const noModels: ReadonlyMap<string, string> = new Map();
+const noTools: ToolSet = { byName: new Map(), definitions: [] };
 
 /** The tools of an agent, by name and as a model is told of them. Made anew when they change. */
 export interface ToolSet {
@@ -148,6 +154,7 @@ export interface ToolSet {
 
 /** Checks a list of tools. Throws `TROUPE_ERR_OPTION_INVALID` when it holds something else, or two of one name. */
 export function toolSet(what: string, tools: readonly Tool[]): ToolSet {
+  if (tools.length === 0) return noTools;
   checkOptions(what, { tools }, { tools: toolList });
   const byName = new Map(tools.map((tool) => [tool.definition.name, tool]));
   if (byName.size !== tools.length) {
