@@ -40,7 +40,7 @@ export async function measureScale(library, quick) {
   for (const [agents, repeats] of quick ? sizes.quick : sizes.full) {
     const lives = [];
     for (let repeat = 0; repeat < repeats; repeat += 1) lives.push(await lifetime(library, agents));
-    const row = { agents, ...(await weight(library, agents)) };
+    const row = { agents, ...(await weight(library, agents)), ...(await beside(library, agents, quick ? 5 : 15)) };
     for (const key of Object.keys(lives[0])) row[key] = median(lives.map((life) => life[key]));
     rows.push(row);
   }
@@ -85,6 +85,32 @@ export async function lifetime({ createTroupe }, count) {
   });
   await each('close', () => troupe.close());
   return times;
+}
+
+/**
+ * What one more agent costs beside so many others: batches of 1,000 that are spawned, asked once and killed. The work is
+ * the same at every size, so a difference is what the number of agents costs.
+ */
+async function beside({ createTroupe }, count, batches) {
+  const troupe = createTroupe({ backends: { still } });
+  for (const name of namesOf(count)) await troupe.spawn(name, { system });
+  const names = Array.from({ length: 1_000 }, (_, index) => `one-more-${index}`);
+  const times = { spawn: [], ask: [], kill: [] };
+  const each = async (key, work) => times[key].push((await timed(work)).cpu / names.length);
+  for (let batch = 0; batch < batches; batch += 1) {
+    await each('spawn', async () => {
+      for (const name of names) await troupe.spawn(name, { system });
+    });
+    await each('ask', async () => {
+      for (const name of names) await troupe.agent(name).ask(question);
+    });
+    await each('kill', async () => {
+      for (const name of names) await troupe.agent(name).kill();
+    });
+  }
+  await troupe.close();
+  const { spawn, ask, kill } = times;
+  return { spawnBesideUs: median(spawn), askBesideUs: median(ask), killBesideUs: median(kill) };
 }
 
 /** Bytes that agents hold, each. Apart from the times: the full collections that it takes would distort them. */

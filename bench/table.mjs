@@ -16,10 +16,13 @@ export function comparisonRow(title, target, { bareUs, troupeUs, overheadUs, rat
 }
 
 const scaleRows = [
-  { key: 'spawnUs', title: 'spawn', unit: us, target: [targets.spawn, 'us'], flat: true },
+  { key: 'spawnUs', title: 'spawn', unit: us, target: [targets.spawn, 'us'] },
   { key: 'forkUs', title: 'fork', unit: us, target: [targets.fork, 'us'] },
-  { key: 'askUs', title: 'first ask, no network', unit: us, flat: true },
-  { key: 'killUs', title: 'kill', unit: us, flat: true },
+  { key: 'askUs', title: 'first ask, no network', unit: us },
+  { key: 'killUs', title: 'kill', unit: us },
+  { key: 'spawnBesideUs', title: 'spawn of one more', unit: us, flat: true },
+  { key: 'askBesideUs', title: 'ask of one more', unit: us, flat: true },
+  { key: 'killBesideUs', title: 'kill of one more', unit: us, flat: true },
   { key: 'closeUs', title: 'close, per agent', unit: us },
   { key: 'idleBytes', title: 'idle agent', unit: bytes, target: [targets.idleBytes, 'B'] },
   { key: 'askedBytes', title: 'agent after one ask', unit: bytes },
