@@ -5,6 +5,7 @@
  * N2  Blank lines are none. What stands behind the last line feed counts only if it is whole JSON.
  * N3  A line is capped, and time is linear however small the pieces are.
  */
+import { isJson } from './fields.ts';
 import { defaultMaxEventBytes, eventTooLarge, type FrameReader, type Framing, type FramingOptions } from './framing.ts';
 
 /** Newline-delimited JSON. */
@@ -45,12 +46,3 @@ export function ndjsonReader({ onEvent, maxEventBytes = defaultMaxEventBytes }: 
 }
 
 const lineFeed = 0x0a;
-
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -2,6 +2,7 @@
 import type { JsonObject, Message, ModelParameters, ToolDefinition } from '../../src/core/types.ts';
 import type { ModelRequest } from '../backend.ts';
 import { type MessageFormat, requestBytes } from './conversation-bytes.ts';
+import { isJson } from './fields.ts';
 
 /** The name of the cap on generated tokens: OpenAI's newer models refuse the old one, other servers know no other. */
 export type MaxTokensField = 'max_tokens' | 'max_completion_tokens';
@@ -48,19 +49,10 @@ function wireMessage(message: Message): object {
   const calls = message.toolCalls.map(({ id, name, arguments: text }) => ({
     id,
     type: 'function',
+    // Servers that read a call's arguments fail on a conversation that holds broken ones.
     function: { name, arguments: isJson(text) ? text : '{}' },
   }));
   return { role: 'assistant', content: message.content, tool_calls: calls };
-}
-
-/** Servers that read a call's arguments fail on a conversation that holds broken ones. */
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** A tool as this protocol, and Ollama's too, describes it. */

@@ -1,9 +1,8 @@
 /** Findings: read leniently from what a model wrote, checked against the files, merged and ordered. */
 import { jsonrepair } from 'jsonrepair';
+import { type Severity, severities } from '../../actors/rules/finding.ts';
 
-export const severities = ['critical', 'high', 'medium', 'low'] as const;
-
-export type Severity = (typeof severities)[number];
+export { type Severity, severities };
 
 /** One thing that an expert found. */
 export interface Finding {
