@@ -115,6 +115,31 @@ describe('types', () => {
   });
 });
 
+test('the code in the README compiles against the package', () => {
+  const folder = join(home, 'readme');
+  mkdirSync(folder);
+  const readme = readFileSync(join(installed, 'README.md'), 'utf8');
+  const files = [...readme.matchAll(/```ts\n([\s\S]*?)```/g)].map(([, code = ''], index) => {
+    const file = join(folder, `block-${index}.ts`);
+    writeFileSync(file, `${code}\nexport {};\n`);
+    return file;
+  });
+  expect(files.length).toBe(2);
+  const options = [
+    '--noEmit',
+    '--strict',
+    '--skipLibCheck',
+    '--target',
+    'es2023',
+    '--module',
+    'nodenext',
+    '--types',
+    'node',
+  ];
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  expect(run(tsc, ...options, ...files).stdout).toBe('');
+});
+
 test('the command runs', () => {
   const { stdout, status } = run(join(installed, manifest.bin.troupe), '--version');
   expect({ stdout, status }).toEqual({ stdout: `${manifest.version}\n`, status: 0 });
