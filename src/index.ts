@@ -30,6 +30,7 @@ export {
   type Attempt,
   type ErrorClass,
   type ErrorCode,
+  type ErrorSummary,
   errorCodes,
   isTroupeError,
   TroupeError,

@@ -47,6 +47,11 @@ function run(...args: string[]) {
   return spawnSync(process.execPath, args, { cwd: home, encoding: 'utf8' });
 }
 
+function typeCheck(...args: string[]) {
+  const tsc = join(root, 'node_modules/typescript/bin/tsc');
+  return run(tsc, '--noEmit', '--strict', '--skipLibCheck', '--target', 'es2023', '--types', 'node', ...args);
+}
+
 test('it holds what is published and nothing else', () => {
   const top = readdirSync(installed).sort();
   expect(top).toEqual(['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist', 'package.json']);
@@ -92,25 +97,8 @@ describe('types', () => {
         'export const wrong: number = reply.text;',
       ].join('\n'),
     );
-    const options = [
-      '--noEmit',
-      '--strict',
-      '--skipLibCheck',
-      '--target',
-      'es2023',
-      '--module',
-      resolution === 'bundler' ? 'esnext' : resolution,
-    ];
-    const tsc = join(root, 'node_modules/typescript/bin/tsc');
-    const { stdout } = run(
-      tsc,
-      ...options,
-      '--moduleResolution',
-      resolution,
-      '--types',
-      'node',
-      join(folder, 'use.ts'),
-    );
+    const module = resolution === 'bundler' ? 'esnext' : resolution;
+    const { stdout } = typeCheck('--module', module, '--moduleResolution', resolution, join(folder, 'use.ts'));
     expect(stdout).toBe('');
   });
 });
@@ -125,19 +113,7 @@ test('the code in the README compiles against the package', () => {
     return file;
   });
   expect(files.length).toBe(2);
-  const options = [
-    '--noEmit',
-    '--strict',
-    '--skipLibCheck',
-    '--target',
-    'es2023',
-    '--module',
-    'nodenext',
-    '--types',
-    'node',
-  ];
-  const tsc = join(root, 'node_modules/typescript/bin/tsc');
-  expect(run(tsc, ...options, ...files).stdout).toBe('');
+  expect(typeCheck('--module', 'nodenext', ...files).stdout).toBe('');
 });
 
 test('the command runs', () => {

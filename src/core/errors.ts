@@ -86,7 +86,14 @@ export interface Attempt {
   /** USD; undefined when the price is unknown. */
   readonly costUsd: number | undefined;
   /** Absent when the call succeeded. */
-  readonly error?: { readonly code: ErrorCode; readonly class: ErrorClass; readonly message: string };
+  readonly error?: ErrorSummary;
+}
+
+/** What is kept of an error where the error itself would be too much: in attempts, events and stores. */
+export interface ErrorSummary {
+  readonly code: ErrorCode;
+  readonly class: ErrorClass;
+  readonly message: string;
 }
 
 /** Facts that an error may carry besides its code and message. */
@@ -147,6 +154,11 @@ export class TroupeError extends Error {
     this.waiting = details.waiting;
     this.limit = details.limit;
     this.attempts = details.attempts ?? [];
+  }
+
+  /** Its code, class and message as plain data. */
+  get summary(): ErrorSummary {
+    return { code: this.code, class: this.class, message: this.message };
   }
 
   /** The same error with more facts, which win over those it has. */

@@ -149,7 +149,7 @@ export class Ask {
       durationMs: now - startedAt,
       usage: unknownUsage,
       costUsd: undefined,
-      error: { code: error.code, class: error.class, message: error.message },
+      error: error.summary,
     });
   }
 

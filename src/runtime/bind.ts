@@ -4,7 +4,13 @@
  * An action here only works in memory and never throws; it finds its agent by `context.name`.
  */
 import { sleep } from '../../actors/clock.ts';
-import { type AgentContext, agentMachine, type BackendChoice, type WorkInput } from '../../machines/agent.ts';
+import {
+  type AgentContext,
+  type AgentEvent,
+  agentMachine,
+  type BackendChoice,
+  type WorkInput,
+} from '../../machines/agent.ts';
 import type { Group } from '../core/conversation.ts';
 import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
@@ -37,21 +43,16 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
       'resolve the ask': ({ context }) => inHand(runtime, context, (record, ask) => resolve(runtime, record, ask)),
       'reject the ask': ({ context, event }) =>
         inHand(runtime, context, (record, ask) => reject(runtime, record, ask, failureOf(context, ask, event))),
-      'reject the queued ask': ({ context, event }) => {
-        const record = runtime.record(context.name);
-        const ask = 'askId' in event ? record?.asks.get(event.askId) : undefined;
-        if (record && ask) reject(runtime, record, ask, failureOf(context, ask, event));
-      },
-      'reject the oldest': ({ context }) => {
-        const record = runtime.record(context.name);
-        const ask = record?.asks.get(context.mailbox[0] ?? '');
-        if (record && ask) reject(runtime, record, ask, mailboxFull(context));
-      },
-      'refuse the ask': ({ context, event }) => {
-        const record = runtime.record(context.name);
-        const ask = 'askId' in event ? record?.asks.get(event.askId) : undefined;
-        if (record && ask) reject(runtime, record, ask, mailboxFull(context));
-      },
+      'reject the queued ask': ({ context, event }) =>
+        withAsk(runtime, context, askIdOf(event), (record, ask) =>
+          reject(runtime, record, ask, failureOf(context, ask, event)),
+        ),
+      'reject the oldest': ({ context }) =>
+        withAsk(runtime, context, context.mailbox[0], (record, ask) =>
+          reject(runtime, record, ask, mailboxFull(context)),
+        ),
+      'refuse the ask': ({ context, event }) =>
+        withAsk(runtime, context, askIdOf(event), (record, ask) => reject(runtime, record, ask, mailboxFull(context))),
       'reject everything': ({ context, event }) => {
         const record = runtime.record(context.name);
         if (record === undefined || record.asks.size === 0) return;
@@ -69,10 +70,21 @@ export function agentDead(name: string, reason: string): TroupeError {
   });
 }
 
-function inHand(runtime: Runtime, context: AgentContext, work: (record: AgentRecord, ask: Ask) => void): void {
-  const record = runtime.record(context.name);
-  const ask = context.askId === null ? undefined : record?.asks.get(context.askId);
+type Work = (record: AgentRecord, ask: Ask) => void;
+
+function inHand(runtime: Runtime, context: AgentContext, work: Work): void {
+  withAsk(runtime, context, context.askId, work);
+}
+
+/** Works on an ask of the agent; nothing happens when the ask is settled or the agent gone. */
+function withAsk(runtime: Runtime, { name }: AgentContext, askId: string | null | undefined, work: Work): void {
+  const record = runtime.record(name);
+  const ask = record?.asks.get(askId ?? '');
   if (record && ask) work(record, ask);
+}
+
+function askIdOf(event: AgentEvent): string | undefined {
+  return 'askId' in event ? event.askId : undefined;
 }
 
 /** The step's group: the prompt if it is the first, the model's message, and a result for each of its calls. */
@@ -117,16 +129,10 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
 }
 
 /**
- * Settles an ask with an error, once what was written before is durable; `atOnce` for what must not wait: its time is
+ * Settles an ask with an error, once what was written before is durable, but at once when it must not wait: its time is
  * over, or its agent is gone.
  */
-export function reject(
-  runtime: Runtime,
-  record: AgentRecord,
-  ask: Ask,
-  error: TroupeError,
-  atOnce = error.code === 'TROUPE_ERR_ASK_TIMEOUT' || error.code === 'TROUPE_ERR_AGENT_DEAD',
-): void {
+export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: TroupeError): void {
   ask.abandonCall(error, runtime.clock.now());
   record.asks.delete(ask.askId);
   const details: ErrorDetails = {
@@ -135,10 +141,9 @@ export function reject(
     attempts: ask.attempts,
     partialText: error.partialText ?? (ask.partialText || undefined),
   };
-  const { code, class: errorClass, message } = error;
-  runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', code, class: errorClass, message });
+  runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', ...error.summary });
   const full = error.with(details);
-  if (atOnce) ask.reject(full);
+  if (error.code === 'TROUPE_ERR_ASK_TIMEOUT' || error.code === 'TROUPE_ERR_AGENT_DEAD') ask.reject(full);
   else afterBarrier(runtime, ask, () => ask.reject(full));
 }
 
@@ -155,12 +160,9 @@ async function chooseBackend(runtime: Runtime, input: WorkInput): Promise<Backen
   if (failure === undefined || ask.delivered) return { kind: 'give-up' };
   ask.failedBackends.add(input.backend);
   const { chain } = record.spec;
-  const choice = await runtime.chooseBackend({
-    ...{ chain, tried: [...ask.failedBackends], backend: input.backend, class: failure.class },
-  });
-  const { code, class: errorClass, message } = failure;
-  if (choice.kind === 'use')
-    ask.emit({ type: 'fallback', backend: choice.backend, error: { code, class: errorClass, message } });
+  const tried = [...ask.failedBackends];
+  const choice = await runtime.chooseBackend({ chain, tried, backend: input.backend, class: failure.class });
+  if (choice.kind === 'use') ask.emit({ type: 'fallback', backend: choice.backend, error: failure.summary });
   return choice;
 }
 

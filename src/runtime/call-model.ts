@@ -167,7 +167,7 @@ function runnable(response: ModelResponse): ModelResponse {
 }
 
 function fail(runtime: Runtime, record: AgentRecord, ask: Ask, input: WorkInput, error: TroupeError): CallOutcome {
-  const summary = { code: error.code, class: error.class, message: error.message };
+  const { summary } = error;
   account(runtime, record, ask, { usage: unknownUsage, costUsd: undefined, error: summary });
   ask.failures.push(error);
   const remainingMs = ask.deadlineAt - runtime.clock.now();
