@@ -5,9 +5,21 @@
  * B2  Once `signal` is aborted, `call` closes its socket or process at once and rejects; nothing it does later counts.
  * B3  It never appends to the conversation, never keeps a reference into it past the call, and never runs a tool.
  * B4  Its key is in a closure: no property, error, event or log shows it.
+ * B5  What it keeps for an agent (a session, a process) is an optimisation: the conversation of the request is the truth.
  */
 import type { Conversation } from '../src/core/conversation.ts';
-import type { FinishReason, Message, ModelParameters, ToolCall, ToolDefinition, Usage } from '../src/core/types.ts';
+import type {
+  FinishReason,
+  Message,
+  ModelParameters,
+  SessionMark,
+  Thinking,
+  ToolCall,
+  ToolDefinition,
+  ToolMessage,
+  Usage,
+} from '../src/core/types.ts';
+import type { Spend } from '../src/core/usage.ts';
 
 export interface Backend {
   /** The kind of backend, which is also its built-in name: `openai`, `offline`. */
@@ -17,8 +29,22 @@ export interface Backend {
   readonly info: BackendInfo;
   /** Makes one model call. */
   call(request: ModelRequest): Promise<ModelResponse>;
+  /** What the server says of a model of its; fields that it does not say are absent. Rejects when it cannot be asked. */
+  describeModel?(model: string, signal: AbortSignal): Promise<ModelFacts>;
+  /** Ends what it keeps for an agent that is dead. Resolves when that is gone. */
+  release?(agent: string): Promise<void>;
   /** Frees what it holds: sockets, processes. Called once, when the troupe closes. */
   close?(): Promise<void>;
+}
+
+/** What a server says of one of its models. */
+export interface ModelFacts {
+  /** Size of the context as it is loaded, prompt and answer together, in tokens. */
+  readonly contextTokens?: number;
+  /** Whether it can call tools. */
+  readonly tools?: boolean;
+  /** Requests that the server works on at a time. */
+  readonly slots?: number;
 }
 
 /** What a backend says of itself. */
@@ -46,6 +72,8 @@ export interface ModelRequest {
   readonly signal: AbortSignal;
   /** Takes what arrives while it arrives. Never throws. */
   readonly onEvent: (event: ModelEvent) => void;
+  /** Takes what a call that was given up is found to have cost, when that is known only later. Never throws. */
+  readonly onLateSpend?: (spend: Spend) => void;
 }
 
 /** Content on its way. Keep-alive comments are no event: only content counts as progress. */
@@ -65,6 +93,25 @@ export interface ModelResponse {
   readonly usage: Usage;
   /** USD as the backend reports it; undefined when it reports none. */
   readonly costUsd: number | undefined;
+  /** Thinking that must be sent back. */
+  readonly thinking?: Thinking;
+  /** Where the backend has the conversation with this answer. */
+  readonly session?: SessionMark;
+  /** Present when the backend itself waits for the results of the calls, or runs some of them. */
+  readonly toolPhase?: ToolPhase;
+}
+
+/**
+ * The time between an answer that wants tools and the next call, at a backend that runs a tool loop of its own. Its own
+ * tools run there; ours run here and their results are given back. The next call of the agent goes on with it.
+ */
+export interface ToolPhase {
+  /** The result of a call that the backend runs itself, when it has run; undefined for a call of one of our tools. */
+  hosted(callId: string): Promise<ToolMessage> | undefined;
+  /** Takes the result of one of our tools. */
+  give(result: ToolMessage): void;
+  /** Nobody goes on with it: ends what runs. Nothing happens when the phase is over. */
+  abandon(): void;
 }
 
 /** Everything that a request sends, in order. O(length): for backends that do not keep their own wire bytes. */

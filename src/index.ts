@@ -1,5 +1,13 @@
 /** troupe: an actor-model runtime for LLM agents. Everything public is named here. */
-export type { Backend, BackendInfo, ModelEvent, ModelRequest, ModelResponse } from '../actors/backend.ts';
+export type {
+  Backend,
+  BackendInfo,
+  ModelEvent,
+  ModelFacts,
+  ModelRequest,
+  ModelResponse,
+  ToolPhase,
+} from '../actors/backend.ts';
 export { requestMessages } from '../actors/backend.ts';
 export type { ChatServerOptions } from '../actors/backends/chat-server.ts';
 export { type OfflineOptions, offline } from '../actors/backends/offline.ts';
@@ -39,17 +47,21 @@ export type { Clock, Ids, Random } from './core/seams.ts';
 export type {
   AssistantMessage,
   FinishReason,
+  Image,
   Json,
   JsonObject,
   Message,
   ModelParameters,
+  SessionMark,
   SystemMessage,
+  Thinking,
   ToolCall,
   ToolDefinition,
   ToolMessage,
   Usage,
   UserMessage,
 } from './core/types.ts';
+export type { Spend } from './core/usage.ts';
 export type { Agent, AgentState, ForkOptions } from './runtime/agent.ts';
 export type { AgentSpec, FallbackTarget, MailboxPolicy, Timeouts } from './runtime/agent-spec.ts';
 export type { AskOptions } from './runtime/ask.ts';
@@ -61,7 +73,6 @@ export {
   type AgentInfo,
   createTroupe,
   type DeadLetter,
-  type Spend,
   type Troupe,
   type TroupeEvents,
   type TroupeOptions,

@@ -1,8 +1,9 @@
 /** The agents of a chat: the one that is spoken to, and the commands about all of them. */
 import { TroupeError } from '../core/errors.ts';
+import type { Spend } from '../core/usage.ts';
 import type { Agent } from '../runtime/agent.ts';
 import type { AgentSpec } from '../runtime/agent-spec.ts';
-import type { Spend, Troupe } from '../runtime/troupe.ts';
+import type { Troupe } from '../runtime/troupe.ts';
 import { count, oneLine, plain, table } from './terminal.ts';
 
 /** One command of a chat. */

@@ -17,6 +17,15 @@ export interface SystemMessage {
 export interface UserMessage {
   readonly role: 'user';
   readonly content: string;
+  /** Pictures that belong to the text, before it. Absent when there are none. */
+  readonly images?: readonly Image[];
+}
+
+/** A picture as data: nothing is fetched. */
+export interface Image {
+  readonly mediaType: 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp';
+  /** The file in base64. */
+  readonly data: string;
 }
 
 export interface AssistantMessage {
@@ -26,6 +35,27 @@ export interface AssistantMessage {
   readonly reasoning?: string;
   /** Absent when the model asked for no tool. */
   readonly toolCalls?: readonly ToolCall[];
+  /** Thinking that its own protocol wants back unchanged; other protocols leave it out. */
+  readonly thinking?: Thinking;
+  /** Where a backend that keeps conversations itself has this one up to here. It goes on from there; others ignore it. */
+  readonly session?: SessionMark;
+}
+
+/** Blocks of thinking, signed by who made them. */
+export interface Thinking {
+  /** The protocol that they belong to: `anthropic`. */
+  readonly protocol: string;
+  readonly blocks: readonly JsonObject[];
+}
+
+/** A place in a conversation that a backend keeps. */
+export interface SessionMark {
+  /** Kind of the backend. */
+  readonly backend: string;
+  /** The backend's own id of the session. */
+  readonly id: string;
+  /** The backend's own id of the last entry that belongs to the conversation so far. */
+  readonly entry: string;
 }
 
 /** The result of one tool call. */

@@ -1,6 +1,12 @@
 /** Arithmetic of tokens. Unknown plus a number is that number; unknown plus unknown stays unknown. */
 import type { Usage } from './types.ts';
 
+/** Tokens and USD; `costUsd` is undefined when no price is known. */
+export interface Spend {
+  readonly usage: Usage;
+  readonly costUsd: number | undefined;
+}
+
 /** A usage of which nothing is known. */
 export const unknownUsage: Usage = {
   inputTokens: undefined,

@@ -16,7 +16,7 @@ import { TroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
-import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
+import { addKnown, addUsage, type Spend, unknownUsage } from '../core/usage.ts';
 import { Agent, type AgentHost, type AgentState, type ForkOptions, stateOf } from './agent.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { type AgentSpec, modelAt, overrideSpec, type ResolvedSpec, resolveSpec } from './agent-spec.ts';
@@ -76,12 +76,6 @@ export interface AgentInfo {
   readonly waiting: number;
   readonly usage: Usage;
   /** USD; undefined when no price is known. */
-  readonly costUsd: number | undefined;
-}
-
-/** Tokens and USD; `costUsd` is undefined when no price is known. */
-export interface Spend {
-  readonly usage: Usage;
   readonly costUsd: number | undefined;
 }
 
