@@ -8,7 +8,7 @@
  */
 import type { Group } from '../../src/core/conversation.ts';
 import type { ErrorClass, ErrorCode } from '../../src/core/errors.ts';
-import type { Usage } from '../../src/core/types.ts';
+import type { Image, Usage } from '../../src/core/types.ts';
 
 export interface Store {
   /** Adds an agent, with an empty log or with the first groups of another's. */
@@ -50,6 +50,8 @@ export interface StoredAsk {
   readonly agent: string;
   readonly askId: string;
   readonly prompt: string;
+  /** Absent when there are none. */
+  readonly images?: readonly Image[];
   /** Milliseconds since the epoch. */
   readonly acceptedAt: number;
   /** Milliseconds since the epoch. */

@@ -6,6 +6,7 @@ import type { Conversation } from '../core/conversation.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
+import type { Spend } from '../core/usage.ts';
 import type { ResolvedSpec, ToolSet } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
 import type { GuardedStore } from './guarded-store.ts';
@@ -27,6 +28,8 @@ export interface AgentRecord {
   usage: Usage;
   costUsd: number | undefined;
   readonly actor: AgentActor;
+  /** Resolves when its backends have ended what they kept for it; undefined while it lives. */
+  released?: Promise<unknown> | undefined;
 }
 
 /** What the machine's actors and actions need of the troupe. */
@@ -39,6 +42,8 @@ export interface Runtime {
   /** Never throws and never rejects: see `guardStore`. */
   readonly store: GuardedStore;
   backend(name: string): Backend;
+  /** Adds what was spent to the agent's sums, to those of the troupe and to the store's. */
+  addSpend(record: AgentRecord, spend: Spend & { readonly calls: number }): void;
   /** The agent may have room for asks that wait outside its mailbox. */
   letIn(record: AgentRecord): void;
   chooseBackend(call: FailedCall): Promise<BackendChoice>;

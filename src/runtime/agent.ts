@@ -22,7 +22,8 @@ export interface AgentHost {
   /** Resolves when what was written so far is durable, with the error when it cannot be made so. */
   barrier(): Promise<TroupeError | undefined>;
   fork(record: AgentRecord, name: string, options: ForkOptions): Promise<Agent>;
-  kill(record: AgentRecord, reason: string): void;
+  /** Resolves when what backends kept for it is gone. */
+  kill(record: AgentRecord, reason: string): Promise<void>;
 }
 
 /** Options of `fork`: where to cut, and what the twin's spec has otherwise than its parent's. */
@@ -125,9 +126,12 @@ export class Agent {
     return this.#host.fork(this.#record, name, options);
   }
 
-  /** Ends the agent. What is pending rejects with `TROUPE_ERR_AGENT_DEAD` and the reason. A second kill does nothing. */
-  async kill(reason = 'killed'): Promise<void> {
-    this.#host.kill(this.#record, reason);
+  /**
+   * Ends the agent at once: what is pending rejects with `TROUPE_ERR_AGENT_DEAD` and the reason. Resolves when its processes
+   * are gone, too. A second kill does nothing.
+   */
+  kill(reason = 'killed'): Promise<void> {
+    return this.#host.kill(this.#record, reason);
   }
 
   #deliver(ask: Ask): Ask {

@@ -9,7 +9,7 @@ import type { ModelResponse } from '../../actors/backend.ts';
 import type { Conversation } from '../core/conversation.ts';
 import type { Attempt, TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
-import type { ToolMessage, Usage, UserMessage } from '../core/types.ts';
+import type { Image, ToolMessage, Usage, UserMessage } from '../core/types.ts';
 import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
 import { callSafely } from './guards.ts';
 import type { Reply, StreamEvent } from './reply.ts';
@@ -23,6 +23,8 @@ export interface AskOptions {
   readonly timeoutMs?: number;
   /** Aborting it cancels the ask. */
   readonly signal?: AbortSignal;
+  /** Pictures that go with the prompt, to models that can see. Default: none. */
+  readonly images?: readonly Image[];
 }
 
 /** What an ask is made from, besides its prompt. */
@@ -30,6 +32,7 @@ interface AskSetup {
   readonly askId: string;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
+  readonly images: readonly Image[];
   readonly clock: Clock;
   readonly conversation: Conversation;
 }
@@ -77,10 +80,10 @@ export class Ask {
   readonly #cleanups: (() => void)[] = [];
 
   constructor(prompt: string, options: AskSetup) {
-    const { askId, timeoutMs, signal, clock, conversation } = options;
+    const { askId, timeoutMs, signal, images, clock, conversation } = options;
     this.conversation = conversation;
     this.askId = askId;
-    this.prompt = { role: 'user', content: prompt };
+    this.prompt = { role: 'user', content: prompt, ...(images.length === 0 ? {} : { images }) };
     this.signal = signal;
     this.acceptedAt = clock.now();
     this.deadlineAt = this.acceptedAt + timeoutMs;
@@ -139,26 +142,13 @@ export class Ask {
     this.#finish('failed')?.reject(error);
   }
 
-  /** Accounts for a model call that was given up: its tokens are unknown. */
-  abandonCall(error: TroupeError, now: number): void {
-    if (this.inFlight === undefined) return;
-    const { startedAt, ...call } = this.inFlight;
-    this.inFlight = undefined;
-    this.attempts.push({
-      ...call,
-      durationMs: now - startedAt,
-      usage: unknownUsage,
-      costUsd: undefined,
-      error: error.summary,
-    });
-  }
-
   #finish(outcome: 'replied' | 'failed') {
     const settle = this.#settle;
     this.#settle = undefined;
     this.outcome ??= outcome;
     this.#listeners.clear();
     this.work?.abort(abandoned);
+    this.response?.toolPhase?.abandon();
     for (const cleanup of this.#cleanups.splice(0)) cleanup();
     return settle;
   }

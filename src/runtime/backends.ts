@@ -54,6 +54,16 @@ export class Backends {
     return name;
   }
 
+  /**
+   * Lets these backends end what they keep for an agent. Resolves when they have, whether it went well or not; undefined when
+   * none of them keeps anything.
+   */
+  release(names: readonly string[], agent: string): Promise<unknown> | undefined {
+    const keepers = names.map((name) => this.#byName.get(name)).filter((backend) => backend?.release !== undefined);
+    if (keepers.length === 0) return undefined;
+    return Promise.allSettled(keepers.map(async (backend) => backend?.release?.(agent)));
+  }
+
   /** Closes every backend that was made. Rejects with the first failure when all are closed. */
   async close(): Promise<void> {
     const closed = await Promise.allSettled([...this.#byName.values()].map((backend) => backend.close?.()));

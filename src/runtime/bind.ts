@@ -13,9 +13,10 @@ import {
 } from '../../machines/agent.ts';
 import type { Group } from '../core/conversation.ts';
 import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
+import { unknownUsage } from '../core/usage.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Ask } from './ask.ts';
-import { callModel } from './call-model.ts';
+import { account, callModel } from './call-model.ts';
 import type { Reply } from './reply.ts';
 import { resultsOf, runTools } from './run-tools.ts';
 import { workLogic } from './work-logic.ts';
@@ -91,7 +92,7 @@ function askIdOf(event: AgentEvent): string | undefined {
 function appendStep(runtime: Runtime, { name, spec }: AgentRecord, ask: Ask): void {
   const { response, conversation } = ask;
   if (response === undefined) return;
-  const { text, reasoning, toolCalls } = response;
+  const { text, reasoning, toolCalls, thinking, session } = response;
   const group: Group = [
     ...(ask.prompted ? [] : [ask.prompt]),
     {
@@ -99,6 +100,8 @@ function appendStep(runtime: Runtime, { name, spec }: AgentRecord, ask: Ask): vo
       content: text,
       ...(reasoning === undefined ? {} : { reasoning }),
       ...(toolCalls.length === 0 ? {} : { toolCalls }),
+      ...(thinking === undefined ? {} : { thinking }),
+      ...(session === undefined ? {} : { session }),
     },
     ...resultsOf(ask),
   ];
@@ -133,7 +136,7 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
  * over, or its agent is gone.
  */
 export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: TroupeError): void {
-  ask.abandonCall(error, runtime.clock.now());
+  account(runtime, record, ask, { usage: unknownUsage, costUsd: undefined, error: error.summary });
   record.asks.delete(ask.askId);
   const details: ErrorDetails = {
     agent: record.name,

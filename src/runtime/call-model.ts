@@ -7,7 +7,7 @@ import type { CallOutcome, WorkInput } from '../../machines/agent.ts';
 import { type Attempt, TroupeError, toTroupeError } from '../core/errors.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import type { Clock } from '../core/seams.ts';
-import { addKnown, addUsage, totalTokens, unknownUsage } from '../core/usage.ts';
+import { totalTokens, unknownUsage } from '../core/usage.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Timeouts } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
@@ -86,6 +86,7 @@ function watchedCall(runtime: Runtime, { record, ask, backend, model, abort }: C
         parameters: record.spec.parameters,
         signal,
         onEvent,
+        onLateSpend: (spend) => runtime.addSpend(record, { ...spend, calls: 0 }),
       })
       .then((response) => resolve(checkResponse(response, backend.kind)))
       .catch(reject);
@@ -182,8 +183,8 @@ function pick({ class: errorClass, retryable, retryAfterMs }: TroupeError) {
   return { class: errorClass, retryable, retryAfterMs };
 }
 
-/** Closes the account of the call in flight. */
-function account(
+/** Closes the account of the call in flight, if there is one. */
+export function account(
   runtime: Runtime,
   record: AgentRecord,
   ask: Ask,
@@ -193,7 +194,5 @@ function account(
   const { backend, model, step, startedAt } = ask.inFlight;
   ask.inFlight = undefined;
   ask.attempts.push({ backend, model, step, durationMs: runtime.clock.now() - startedAt, ...result });
-  record.usage = addUsage(record.usage, result.usage);
-  record.costUsd = addKnown(record.costUsd, result.costUsd);
-  runtime.store.addUsage({ agent: record.name, calls: 1, usage: result.usage, costUsd: result.costUsd });
+  runtime.addSpend(record, { calls: 1, usage: result.usage, costUsd: result.costUsd });
 }

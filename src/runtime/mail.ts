@@ -7,9 +7,12 @@
 import { Conversation } from '../core/conversation.ts';
 import { TroupeError, toTroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
+import type { Image } from '../core/types.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { Ask, type AskOptions } from './ask.ts';
 import { agentDead, failureOf, mailboxFull, reject } from './bind.ts';
+
+const noImages: readonly Image[] = [];
 
 /** Asks that may wait outside one mailbox. */
 const outsideLimit = 10_000;
@@ -44,9 +47,9 @@ export class Mail {
     checkOptions(`ask of "${record.name}"`, { prompt, ...options }, askRules);
     const { clock, ids } = this.#runtime;
     const { spec } = record;
-    const { askId = ids('ask'), timeoutMs = spec.timeouts.askMs, signal } = options;
+    const { askId = ids('ask'), timeoutMs = spec.timeouts.askMs, signal, images = noImages } = options;
     const conversation = spec.stateless ? new Conversation(spec.system) : record.conversation;
-    return new Ask(prompt, { askId, timeoutMs, signal, clock, conversation });
+    return new Ask(prompt, { askId, timeoutMs, signal, images, clock, conversation });
   }
 
   /** Puts an ask into the mailbox, lets it wait outside, or rejects it. */
@@ -60,7 +63,8 @@ export class Mail {
   }
 
   #admit(record: AgentRecord, ask: Ask): void {
-    const { askId, signal, acceptedAt, deadlineAt, prompt } = ask;
+    const { askId, signal, acceptedAt, deadlineAt } = ask;
+    const { content: prompt, images } = ask.prompt;
     const refusal = this.#refusal(record, ask);
     if (refusal !== undefined) {
       ask.reject(refusal.with({ agent: record.name, askId }));
@@ -68,7 +72,7 @@ export class Mail {
     }
     record.asks.set(askId, ask);
     const { clock, store } = this.#runtime;
-    store.putAsk({ agent: record.name, askId, prompt: prompt.content, acceptedAt, deadlineAt });
+    store.putAsk({ agent: record.name, askId, prompt, ...(images && { images }), acceptedAt, deadlineAt });
     const timer = clock.setTimeout(() => this.#end(record, ask, 'expire'), deadlineAt - clock.now());
     const onAbort = () => this.#end(record, ask, 'cancel');
     signal?.addEventListener('abort', onAbort, { once: true });
@@ -150,9 +154,23 @@ function isFull({ actor }: AgentRecord): boolean {
 const isSignal: Rule = (value) =>
   typeof (value as AbortSignal | null)?.addEventListener === 'function' ? undefined : 'an AbortSignal';
 
+const imageTypes: readonly unknown[] = [
+  'image/png',
+  'image/jpeg',
+  'image/gif',
+  'image/webp',
+] satisfies readonly Image['mediaType'][];
+
+const isImages: Rule = (value) =>
+  Array.isArray(value) &&
+  value.every((image) => imageTypes.includes(image?.mediaType) && typeof image.data === 'string')
+    ? undefined
+    : `a list of { mediaType, data } with a \`mediaType\` of ${imageTypes.join(', ')} and \`data\` in base64`;
+
 const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
   prompt: rules.anyText,
   askId: rules.text,
   timeoutMs: rules.positiveMs,
   signal: isSignal,
+  images: isImages,
 };

@@ -44,8 +44,11 @@ interface Run {
 async function runOne(runtime: Runtime, run: Run): Promise<void> {
   const { ask, call, signal } = run;
   ask.emit({ type: 'tool-call', call });
-  const result = await toolResult(runtime, run);
+  const phase = ask.response?.toolPhase;
+  const hosted = phase?.hosted(call.id)?.catch((thrown: unknown) => failure(call, reasonOf(thrown)));
+  const result = await (hosted ?? toolResult(runtime, run));
   if (signal.aborted) return;
+  if (hosted === undefined) phase?.give(result);
   ask.results.set(call.id, result);
   ask.emit({ type: 'tool-result', result });
 }

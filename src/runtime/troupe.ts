@@ -125,6 +125,7 @@ export class Troupe implements AsyncDisposable {
       store: guardStore(store, (error) => this.#emit('store-failed', error)),
       record: (name) => this.#agents.get(name)?.record,
       backend: (name) => this.#backends.get(name),
+      addSpend: (record, spend) => this.#addSpend(record, spend),
       letIn: (record) => this.#host.mail.letIn(record),
       chooseBackend: (call) => this.#supervisor.chooseBackend(call),
     };
@@ -138,7 +139,10 @@ export class Troupe implements AsyncDisposable {
       ...{ mail, clock },
       barrier: () => this.#runtime.store.barrier(),
       fork: (record, name, changes) => this.#fork(record, name, changes),
-      kill: (record, reason) => this.#isAlive(record) && this.#supervisor.kill(record.name, reason),
+      kill: async (record, reason) => {
+        if (this.#isAlive(record)) this.#supervisor.kill(record.name, reason);
+        await record.released;
+      },
     };
   }
 
@@ -284,7 +288,16 @@ export class Troupe implements AsyncDisposable {
     this.#agents.delete(name);
     this.#runtime.store.removeAgent(name);
     this.#buried = addSpend(this.#buried, record);
+    record.released = this.#backends.release(record.spec.chain, name);
     this.#emit('agent-dead', name);
+  }
+
+  #addSpend(record: AgentRecord, { calls, ...spend }: Spend & { readonly calls: number }): void {
+    const sum = addSpend(record, spend);
+    record.usage = sum.usage;
+    record.costUsd = sum.costUsd;
+    if (!this.#isAlive(record)) this.#buried = addSpend(this.#buried, spend);
+    this.#runtime.store.addUsage({ agent: record.name, calls, ...spend });
   }
 
   #isAlive(record: AgentRecord): boolean {
@@ -293,7 +306,8 @@ export class Troupe implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#supervisor.close();
-    const closed = await Promise.allSettled([this.#backends.close(), this.#runtime.store.close()]);
+    // What a backend is still told while it closes, such as the price of a call that was given up, is stored.
+    const closed = [await settled(this.#backends.close()), await settled(this.#runtime.store.close())];
     for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 
@@ -302,6 +316,11 @@ export class Troupe implements AsyncDisposable {
     for (const listener of this.#events.listeners(name))
       callSafely(listener as (...args: TroupeEvents[Name]) => void, ...args);
   }
+}
+
+async function settled(promise: Promise<void>): Promise<PromiseSettledResult<void>> {
+  const [result] = await Promise.allSettled([promise]);
+  return result;
 }
 
 function addSpend(sum: Spend, { usage, costUsd }: Spend): Spend {
