@@ -7,7 +7,9 @@
  * B4  Its key is in a closure: no property, error, event or log shows it.
  * B5  What it keeps for an agent (a session, a process) is an optimisation: the conversation of the request is the truth.
  */
+import type { Capability, Inference, TradeOffs } from '../src/core/catalog.ts';
 import type { Conversation } from '../src/core/conversation.ts';
+import type { ModelInfo } from '../src/core/models.ts';
 import type {
   FinishReason,
   Message,
@@ -50,12 +52,18 @@ export interface ModelFacts {
 /** What a backend says of itself. */
 export interface BackendInfo {
   /** Where the model runs: in this process, on this machine, at a provider. */
-  readonly inference: 'embedded' | 'local' | 'cloud';
+  readonly inference: Inference;
   readonly price: 'free' | 'per-token';
   /** What the backend can do, whatever the model. */
-  readonly capabilities: readonly ('tools' | 'streaming' | 'sessions' | 'embeddings' | 'structured-output')[];
+  readonly capabilities: readonly Capability[];
   /** How to get it, in one sentence. */
   readonly setup: string;
+  /** The environment variable of its key; absent when it takes none. */
+  readonly keyVariable?: string;
+  /** What speaks for it and against it; absent when that is not known. */
+  readonly tradeOffs?: TradeOffs;
+  /** Models that are known to be had there; it may have others. */
+  readonly models?: readonly ModelInfo[];
 }
 
 export interface ModelRequest {

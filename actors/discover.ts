@@ -1,26 +1,25 @@
 /** Finds model servers on this machine by asking the usual ports for their models. It talks to 127.0.0.1 alone. */
+import { type BackendKind, backendCatalog } from '../src/core/catalog.ts';
 import { HttpClient } from './wire/http.ts';
 import { redactor } from './wire/redact.ts';
 
 /** A place where a model server usually listens. */
 interface UsualPlace {
   /** The built-in backend for it. */
-  readonly backend: string;
+  readonly backend: BackendKind;
   readonly port: number;
 }
 
 /** In order of preference. Two that share a port are told apart by what they answer. */
-const usualPlaces: readonly UsualPlace[] = [
-  { backend: 'ollama', port: 11434 },
-  { backend: 'llamaCpp', port: 8080 },
-  { backend: 'lmStudio', port: 1234 },
-  { backend: 'vllm', port: 8000 },
-];
+const usualPlaces: readonly UsualPlace[] = (['ollama', 'llamaCpp', 'lmStudio', 'vllm'] as const).map((backend) => ({
+  backend,
+  port: Number(new URL(backendCatalog[backend].endpoint).port),
+}));
 
 /** What a look at one place showed. */
 export interface Probe {
   /** The backend that fits what answered; the place's own when nothing did. */
-  readonly backend: string;
+  readonly backend: BackendKind;
   readonly endpoint: string;
   /** Ids of the models it lists; empty when it lists none or does not answer. */
   readonly models: readonly string[];
@@ -86,11 +85,11 @@ function modelList(text: string): readonly Listed[] | undefined {
 }
 
 /** Servers that say who they are. */
-function backendFor(listed: readonly Listed[]): string | undefined {
+function backendFor(listed: readonly Listed[]): BackendKind | undefined {
   return listed.map(({ owned_by: owner }) => owners.get(String(owner))).find((backend) => backend !== undefined);
 }
 
-const owners: ReadonlyMap<string, string> = new Map([
+const owners: ReadonlyMap<string, BackendKind> = new Map([
   ['llamacpp', 'llamaCpp'],
   ['vllm', 'vllm'],
 ]);

@@ -16,7 +16,7 @@ import { startServer } from './server.mjs';
 import { comparisonRow, header, importRow, installRow, scaleTable, table } from './table.mjs';
 import { workloads } from './workloads.mjs';
 
-const compared = ['ask', 'fan-out', 'tools', 'stream', 'chat'];
+const compared = ['ask', 'fan-out', 'tools', 'stream', 'chat', 'claude', 'sse', 'ndjson'];
 const parts = [...compared, 'scale', 'import', 'size'];
 /** Nothing here waits for ever. */
 const longestRunMs = 20 * 60_000;
@@ -38,7 +38,7 @@ async function measure(library) {
     results.compared = {};
     await withServer(library, async (all, count) => {
       for (const workload of all.filter(({ name }) => options.only.includes(name))) {
-        const sides = workload.open();
+        const sides = await workload.open();
         const result = await compare(sides, { ...workload, count });
         await sides.close();
         results.compared[workload.name] = { ...result, target: sides.target };
@@ -69,7 +69,7 @@ async function withServer(library, work) {
   const server = await startServer();
   const bare = new Bare(server.url);
   try {
-    await work(workloads({ library, bare, url: server.url, quick: options.quick }), server.count);
+    await work(workloads({ library, bare, url: server.url, dist: options.dist, quick: options.quick }), server.count);
   } finally {
     await bare.close();
     await server.stop();
@@ -84,7 +84,7 @@ async function profile(library, name) {
   }
   await withServer(library, async (all) => {
     const workload = all.find((candidate) => candidate.name === name);
-    const sides = workload.open();
+    const sides = await workload.open();
     const side = options.bare ? sides.bare : sides.troupe;
     const runAll = async (started) => {
       for (const { run } of started) await run();

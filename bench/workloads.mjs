@@ -1,5 +1,7 @@
 /** What is measured against the bare loop: each workload twice, once by hand and once with a troupe. */
 import { z } from 'zod';
+import { claude } from './claude.mjs';
+import { parsing } from './parse.mjs';
 import { answerOf } from './server.mjs';
 
 const system = 'You are a careful assistant. Answer in one line and say what you are not sure of.';
@@ -14,17 +16,25 @@ const sizes = {
 
 /** Rounds that are measured, and before them rounds that are not. */
 const rounds = {
-  full: { ask: [25, 6], 'fan-out': [21, 4], tools: [21, 4], stream: [21, 4], chat: [7, 1] },
-  quick: { ask: [7, 3], 'fan-out': [5, 2], tools: [5, 2], stream: [5, 2], chat: [1, 0] },
+  full: {
+    ...{ ask: [25, 6], 'fan-out': [21, 4], tools: [21, 4], stream: [21, 4], chat: [7, 1] },
+    ...{ claude: [21, 4], sse: [21, 4], ndjson: [21, 4] },
+  },
+  quick: {
+    ...{ ask: [7, 3], 'fan-out': [5, 2], tools: [5, 2], stream: [5, 2], chat: [1, 0] },
+    ...{ claude: [5, 2], sse: [5, 2], ndjson: [5, 2] },
+  },
 };
 
 /**
- * @param {{ library: object, bare: import('./bare.mjs').Bare, url: string, quick: boolean }} environment
+ * @param {{ library: object, bare: import('./bare.mjs').Bare, url: string, dist: string, quick: boolean }} environment
  * @returns one entry for each workload: its troupe is made when it is asked for
  */
-export function workloads({ library, bare, url, quick }) {
-  const context = { library, bare, url, size: quick ? sizes.quick : sizes.full };
-  const make = { ask, 'fan-out': fanOut, tools, stream, chat };
+export function workloads({ library, bare, url, dist, quick }) {
+  const context = { library, bare, url, dist, size: quick ? sizes.quick : sizes.full };
+  const sse = (given) => parsing('sse', given);
+  const ndjson = (given) => parsing('ndjson', given);
+  const make = { ask, 'fan-out': fanOut, tools, stream, chat, claude, sse, ndjson };
   return Object.entries(make).map(([name, build]) => {
     const [count, warmUp] = (quick ? rounds.quick : rounds.full)[name];
     return { name, rounds: count, warmUp, open: () => build(context) };

@@ -9,7 +9,9 @@ export type {
   ToolPhase,
 } from '../actors/backend.ts';
 export { requestMessages } from '../actors/backend.ts';
+export { type AnthropicOptions, anthropic } from '../actors/backends/anthropic.ts';
 export type { ChatServerOptions } from '../actors/backends/chat-server.ts';
+export { type ClaudeCliOptions, claudeCli } from '../actors/backends/claude-cli.ts';
 export { type OfflineOptions, offline } from '../actors/backends/offline.ts';
 export { type OllamaOptions, ollama } from '../actors/backends/ollama.ts';
 export { type OpenAiOptions, openai } from '../actors/backends/openai.ts';
@@ -21,6 +23,7 @@ export {
   type ScriptedStep,
   scripted,
 } from '../actors/backends/scripted.ts';
+export { type SubprocessOptions, subprocess } from '../actors/backends/subprocess.ts';
 export { type MemoryStoreOptions, memoryStore } from '../actors/store/memory.ts';
 export type {
   AskOutcome,
@@ -33,6 +36,15 @@ export type {
 export type { CodeFilesOptions } from '../actors/tools/code-files.ts';
 export { codeTools } from '../actors/tools/code-tools.ts';
 export { type StandardSchema, type Tool, type ToolContext, type ToolOptions, tool } from '../actors/tools/tool.ts';
+export {
+  type BackendKind,
+  type BackendRow,
+  backendCatalog,
+  type Capability,
+  type Inference,
+  recommendedSetups,
+  type TradeOffs,
+} from './core/catalog.ts';
 export { Conversation, type Group } from './core/conversation.ts';
 export {
   type Attempt,
@@ -43,6 +55,7 @@ export {
   isTroupeError,
   TroupeError,
 } from './core/errors.ts';
+export { type ModelInfo, type ModelPrice, modelInfo } from './core/models.ts';
 export type { Clock, Ids, Random } from './core/seams.ts';
 export type {
   AssistantMessage,

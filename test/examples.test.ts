@@ -3,13 +3,21 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { claudeCli } from '../actors/backends/claude-cli.ts';
+import { ollama } from '../actors/backends/ollama.ts';
 import { main as ask } from '../examples/01-ask.ts';
 import { main as tools } from '../examples/02-tools.ts';
 import { main as review } from '../examples/03-review.ts';
 import { main as fallback } from '../examples/04-fallback.ts';
 import { start as fastify } from '../examples/05-fastify.ts';
 import { start as express } from '../examples/06-express.ts';
+import { main as claudeOnly } from '../examples/07-claude.ts';
+import { main as cheapModel } from '../examples/08-cheap-model.ts';
+import { main as localModel } from '../examples/09-local-model.ts';
+import { main as devToProd } from '../examples/10-dev-to-prod.ts';
+import { type ModelServer, modelServer } from './contract/server.ts';
+import { type FakeClaude, fakeClaude } from './helpers/fake-claude.ts';
 import { type Fault, type FaultServer, faultServer } from './helpers/fault-server.ts';
 import { openAiFaults, wholeText } from './helpers/openai-wire.ts';
 
@@ -51,6 +59,62 @@ test('03-review', async () => {
 
 test('04-fallback', async () => {
   expect(await output(fallback)).toEqual(['nobody: TROUPE_ERR_BACKEND_UNREACHABLE', 'rules: answered']);
+});
+
+describe('the phases, on a model of this machine', () => {
+  let model: ModelServer;
+  let fake: FakeClaude;
+  const says = 'I was told nothing that I know.';
+  const claude = () => claudeCli(fake.options());
+  const local = () => ollama({ endpoint: model.url, model: 'contract-model' });
+
+  beforeEach(async () => {
+    model = await modelServer();
+    fake = await fakeClaude(model.url);
+  });
+  afterEach(async () => {
+    expect(fake.alive()).toEqual([]);
+    await model.close();
+    await fake.remove();
+  });
+
+  test('07-claude', async () => {
+    const lines = await output((print) => claudeOnly(print, claude()));
+    expect(lines).toEqual([
+      expect.stringMatching(/^planner: I was told nothing that I know\. \(\$0\.0\d+\)$/),
+      expect.stringMatching(/^rival: I was told nothing that I know\. \(\$0\.0\d+\)$/),
+    ]);
+    expect(model.heard.slice(1).map(({ messages }) => messages.map(({ text }) => text))).toEqual(
+      expect.arrayContaining([
+        ['We build a book store.', says, 'Choose SQL.'],
+        ['We build a book store.', says, 'Choose files.'],
+      ]),
+    );
+  });
+
+  test('08-cheap-model', async () => {
+    const [answer, ...costs] = await output((print) => cheapModel(print, claude()));
+    const usd = costs.map((line) => Number(line.split('$')[1]));
+    expect([answer, ...costs.map((line) => line.split(':')[0])]).toEqual([
+      ...[says, 'fetcher on haiku', 'orchestrator on sonnet'],
+    ]);
+    expect((usd[1] ?? 0) / (usd[0] ?? 1)).toBeGreaterThan(4);
+  });
+
+  test('09-local-model', async () => {
+    const lines = await output((print) => localModel(print, claude(), local()));
+    expect(lines).toEqual([
+      `worker 1: ${says}`,
+      expect.stringMatching(/^planner on claude: \$0\.0\d+$/),
+      'worker 1 on local: $0.000000',
+    ]);
+  });
+
+  test('10-dev-to-prod', async () => {
+    const lines = await output((print) => devToProd(print, claude(), local()));
+    expect(lines).toEqual([`local: ${says}`, `moved to claude: ${says}`, `claude: ${says}`]);
+    expect(model.heard[2]?.messages[0]?.text).toContain('<user>\nWe sell books. Remember that.\n</user>');
+  });
 });
 
 describe.each([

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { errorCodes } from '../src/core/errors.ts';
+import { backendTables, modelTable, setupTable } from './helpers/readme-tables.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const readme = readFileSync(join(root, 'README.md'), 'utf8');
@@ -15,13 +16,25 @@ function files(folder: string): string[] {
 
 const sources = ['src', 'machines', 'actors', 'bench'].flatMap(files).filter((path) => path.endsWith('.ts'));
 
+/** What stands in the README between the marks of this name. */
+function between(name: string): string | undefined {
+  return new RegExp(`<!-- ${name}:start -->\\n([\\s\\S]*?)<!-- ${name}:end -->`).exec(readme)?.[1];
+}
+
 test('the README lists every error code with its class and meaning, and no other', () => {
-  const table = /<!-- errors:start -->\n([\s\S]*?)<!-- errors:end -->/.exec(readme)?.[1];
   const rows = Object.entries(errorCodes).map(
     ([code, { class: errorClass, retryable, meaning }]) =>
       `| \`${code}\` | ${errorClass} | ${retryable ? 'yes' : 'no'} | ${meaning} |`,
   );
-  expect(table).toBe(['| code | class | retry | meaning |', '|---|---|---|---|', ...rows, ''].join('\n'));
+  expect(between('errors')).toBe(['| code | class | retry | meaning |', '|---|---|---|---|', ...rows, ''].join('\n'));
+});
+
+test('the README says of backends and models what the catalog says', () => {
+  expect([between('backends'), between('models'), between('set-ups')]).toEqual([
+    backendTables(),
+    modelTable(),
+    setupTable(),
+  ]);
 });
 
 test('every error code is made somewhere, and every code that is made is in the table', () => {

@@ -2,19 +2,23 @@
  * The one constructor behind every backend that speaks OpenAI's chat completions: what differs is a row of data.
  * Its key is in a closure and is bound to one origin: a key of the environment goes to no endpoint that is given here.
  */
+import type { BackendKind } from '../../src/core/catalog.ts';
 import { TroupeError } from '../../src/core/errors.ts';
 import { checkOptions, type Rule, rules } from '../../src/core/options.ts';
 import type { ModelParameters } from '../../src/core/types.ts';
-import type { Backend, BackendInfo, ModelRequest } from '../backend.ts';
-import { isLocalHost, parseEndpoint } from '../wire/endpoint.ts';
+import type { Backend } from '../backend.ts';
+import { parseEndpoint } from '../wire/endpoint.ts';
 import { HttpClient } from '../wire/http.ts';
 import { callServer, type ModelServer } from '../wire/model-call.ts';
+import { askFacts, type FactsQuestion } from '../wire/model-facts.ts';
 import { ModelList } from '../wire/model-list.ts';
 import { chatBody, type MaxTokensField } from '../wire/openai-chat.ts';
 import { ChatReply } from '../wire/openai-reply.ts';
 import { redactor, secretsOf } from '../wire/redact.ts';
 import { requestHeaders } from '../wire/request-headers.ts';
 import { sseFraming } from '../wire/sse.ts';
+import { ToolCheck } from '../wire/tool-check.ts';
+import { backendInfo, inferenceAt } from './backend-info.ts';
 
 /** Options of a backend that speaks chat completions. */
 export interface ChatServerOptions {
@@ -38,21 +42,31 @@ export interface ChatServerOptions {
   readonly maxEventBytes?: number;
 }
 
-/** What one kind of server is. */
-export interface ChatServerRow {
+/** Where servers of one kind are, and what configures them. */
+export interface ServerPlace {
   readonly kind: string;
   /** Where it usually listens. */
   readonly endpoint: string;
-  /** The usual place is a provider's: it needs a key, knows the newer name of the cap on tokens, and has a great many models. */
+  /** The usual place is a provider's: it needs a key. */
   readonly isProvider: boolean;
   /** Names of the environment variables that configure it. */
-  readonly variables: { readonly endpoint: string; readonly apiKey: string; readonly model?: string };
+  readonly variables: {
+    readonly endpoint: string;
+    readonly apiKey?: string;
+    readonly authToken?: string;
+    readonly model?: string;
+  };
+}
+
+/** What one kind of server is. A provider knows the newer name of the cap on tokens, and has a great many models. */
+export interface ChatServerRow extends ServerPlace {
+  readonly kind: BackendKind;
   /** The model when none is configured; undefined: the server is asked for one. */
   readonly model: string | undefined;
   /** The server closes its connections without a word. */
   readonly freshSocket: boolean;
-  /** How to get it, in one sentence. */
-  readonly setup: string;
+  /** What it can be asked about a model; absent: nothing. */
+  readonly facts?: readonly FactsQuestion[];
 }
 
 /** Makes the backend of a row. */
@@ -81,17 +95,65 @@ export function chatServer(row: ChatServerRow, options: ChatServerOptions): Back
   };
   const { maxTokensField = atProvider ? 'max_completion_tokens' : 'max_tokens' } = options;
   const configured = options.model ?? environment(row.variables.model) ?? row.model;
+  const named = async (model: string, signal: AbortSignal): Promise<string> =>
+    configured === undefined && model === unnamedModel ? ((await models.first(signal)) ?? model) : model;
+  const ask = (questions: readonly FactsQuestion[]) => async (model: string, signal: AbortSignal) =>
+    askFacts({ ...shared, backend: kind, base: base.href }, { questions, model: await named(model, signal), signal });
+  const { facts = [] } = row;
+  const tools = new ToolCheck(kind, facts.some(saysTools) ? ask(facts.filter(saysTools)) : undefined);
   return {
     kind,
     model: configured ?? unnamedModel,
-    info: describe(row, isLocalHost(base.hostname)),
+    info: backendInfo(kind, { inference: inferenceAt(base) }),
     call: async (given) => {
-      const isOpen = configured === undefined && given.model === unnamedModel;
-      const request = isOpen ? await withListedModel(models, given) : given;
+      const request = { ...given, model: await named(given.model, given.signal) };
+      await tools.pass(request);
       return callServer(server, request, chatBody(request, { parameters, maxTokensField, stream }));
     },
+    ...(facts.length === 0 ? {} : { describeModel: ask(facts) }),
     close: () => client.close(),
   };
+}
+
+/** A server that was found. */
+interface FoundServer {
+  readonly base: URL;
+  readonly apiKey: string | undefined;
+  readonly authToken: string | undefined;
+  /** Whether it is the provider that the place is about. */
+  readonly atProvider: boolean;
+}
+
+/** What its caller says of a server. */
+interface ServerOptions {
+  readonly endpoint?: string;
+  readonly apiKey?: string;
+  readonly authToken?: string;
+}
+
+/**
+ * Finds a server and the key for it; `parse` reads a base URL. The environment gives at most one key, and only when
+ * none is given here. Throws `TROUPE_ERR_BACKEND_KEY_MISSING` when a provider would get none.
+ */
+export function findServer(place: ServerPlace, options: ServerOptions, parse = parseEndpoint): FoundServer {
+  const { variables } = place;
+  const fromEnvironment = options.endpoint === undefined ? environment(variables.endpoint) : undefined;
+  const base = fromEnvironment
+    ? parse(fromEnvironment, `The variable ${variables.endpoint}`)
+    : parse(options.endpoint ?? place.endpoint);
+  const atHome = base.origin === place.endpoint;
+  const isTrusted = atHome || fromEnvironment !== undefined;
+  const isGiven = options.apiKey !== undefined || options.authToken !== undefined;
+  const kept = (name: string | undefined) => (isTrusted && !isGiven ? environment(name) : undefined);
+  const apiKey = options.apiKey ?? kept(variables.apiKey);
+  const authToken = options.authToken ?? (apiKey === undefined ? kept(variables.authToken) : undefined);
+  const atProvider = place.isProvider && atHome;
+  if (atProvider && apiKey === undefined && authToken === undefined) throw keyMissing(place);
+  return { base, apiKey, authToken, atProvider };
+}
+
+function saysTools(question: FactsQuestion): boolean {
+  return question.saysTools === true;
 }
 
 /** The value of an environment variable; an empty one is none. */
@@ -115,42 +177,7 @@ const optionRules: Readonly<Record<keyof ChatServerOptions, Rule>> = {
   maxEventBytes: rules.positiveCount,
 };
 
-interface FoundServer {
-  readonly base: URL;
-  readonly apiKey: string | undefined;
-  /** Whether it is the provider that the row is about. */
-  readonly atProvider: boolean;
-}
-
-function findServer(row: ChatServerRow, options: ChatServerOptions): FoundServer {
-  const { variables } = row;
-  const fromEnvironment = options.endpoint === undefined ? environment(variables.endpoint) : undefined;
-  const base = fromEnvironment
-    ? parseEndpoint(fromEnvironment, `The variable ${variables.endpoint}`)
-    : parseEndpoint(options.endpoint ?? row.endpoint);
-  const atHome = base.origin === row.endpoint;
-  const trusted = atHome || fromEnvironment !== undefined;
-  const apiKey = options.apiKey ?? (trusted ? environment(variables.apiKey) : undefined);
-  const atProvider = row.isProvider && atHome;
-  if (atProvider && apiKey === undefined) throw keyMissing(row);
-  return { base, apiKey, atProvider };
-}
-
-async function withListedModel(models: ModelList, request: ModelRequest): Promise<ModelRequest> {
-  const model = await models.first(request.signal);
-  return model === undefined ? request : { ...request, model };
-}
-
-function describe({ setup }: ChatServerRow, isLocal: boolean): BackendInfo {
-  return {
-    inference: isLocal ? 'local' : 'cloud',
-    price: isLocal ? 'free' : 'per-token',
-    capabilities: ['tools', 'streaming', 'structured-output'],
-    setup,
-  };
-}
-
-function keyMissing({ kind, endpoint, variables }: ChatServerRow): TroupeError {
+function keyMissing({ kind, endpoint, variables }: ServerPlace): TroupeError {
   const message = `The backend ${kind} needs a key for ${endpoint} and found none. Set ${variables.apiKey}, give \`apiKey\`, or name another server by \`endpoint\`.`;
   return new TroupeError('TROUPE_ERR_BACKEND_KEY_MISSING', message, { backend: kind });
 }

@@ -3,10 +3,12 @@
  * It takes part in the tool loop as a model would. With `list_files` and `read_file` among its tools it reads the code
  * and says what `actors/rules` find in it; without them it sums up what it is given, or says what it is.
  */
+import { backendCatalog } from '../../src/core/catalog.ts';
 import { TroupeError } from '../../src/core/errors.ts';
 import type { ToolCall } from '../../src/core/types.ts';
 import { zeroUsage } from '../../src/core/usage.ts';
 import { type Backend, type ModelRequest, type ModelResponse, requestMessages } from '../backend.ts';
+import { backendInfo } from './backend-info.ts';
 import { type Reviewing, reviewStep } from './offline-review.ts';
 import { type Task, taskOf } from './offline-task.ts';
 import { wordsFor } from './offline-words.ts';
@@ -25,13 +27,8 @@ export function offline(options: OfflineOptions = {}): Backend {
   }
   return {
     kind: 'offline',
-    model: 'rules',
-    info: {
-      inference: 'embedded',
-      price: 'free',
-      capabilities: ['tools', 'streaming'],
-      setup: 'Nothing to set up: rules inside this process, no language model.',
-    },
+    model: backendCatalog.offline.model,
+    info: backendInfo('offline'),
     call: async (request) => {
       const task = taskOf(requestMessages(request), request.parameters);
       const names = new Set(request.tools.map(({ name }) => name));

@@ -1,20 +1,26 @@
 /**
  * The backend for Ollama on its own `/api/chat`: the only one of its routes that takes the size of the context.
- * A prompt that does not fit is an error here; nothing is cut without a word.
+ * A prompt that does not fit is an error here; nothing is cut without a word. Its chat completions are there for those
+ * who want them: that route cuts a long prompt to a size which only the server knows.
  */
+import { backendCatalog } from '../../src/core/catalog.ts';
+import { TroupeError } from '../../src/core/errors.ts';
 import { checkOptions, type Rule, rules } from '../../src/core/options.ts';
 import type { ModelParameters } from '../../src/core/types.ts';
 import type { Backend } from '../backend.ts';
-import { isLocalHost, parseBaseUrl } from '../wire/endpoint.ts';
+import { parseBaseUrl } from '../wire/endpoint.ts';
 import { HttpClient } from '../wire/http.ts';
 import { callServer, type ModelServer } from '../wire/model-call.ts';
+import { askFacts, ollamaChatFacts, ollamaNativeFacts } from '../wire/model-facts.ts';
 import { ModelList } from '../wire/model-list.ts';
 import { ndjsonFraming } from '../wire/ndjson.ts';
 import { ollamaBody } from '../wire/ollama-chat.ts';
 import { OllamaReply } from '../wire/ollama-reply.ts';
 import { redactor, secretsOf } from '../wire/redact.ts';
 import { requestHeaders } from '../wire/request-headers.ts';
-import { environment } from './chat-server.ts';
+import { ToolCheck } from '../wire/tool-check.ts';
+import { backendInfo, inferenceAt } from './backend-info.ts';
+import { type ChatServerRow, chatServer, environment } from './chat-server.ts';
 
 /** Options of `ollama`. */
 export interface OllamaOptions {
@@ -22,6 +28,11 @@ export interface OllamaOptions {
   readonly endpoint?: string;
   /** Default: the variable `OLLAMA_MODEL`, else `LLM_MODEL`, else `llama3`. */
   readonly model?: string;
+  /**
+   * `native`: `/api/chat`. `openai`: `/v1/chat/completions`, which takes none of `contextTokens`, `keepAlive`, `think`
+   * and may cut a prompt that is too long. Default `native`.
+   */
+  readonly protocol?: 'native' | 'openai';
   /** Size of the context, prompt and answer together, in tokens: memory is taken for all of it. Default 8192. */
   readonly contextTokens?: number;
   /** How long the model stays loaded: seconds, or a text such as `10m`; negative: for ever. Default: the server's, 5 minutes. */
@@ -40,9 +51,13 @@ export interface OllamaOptions {
   readonly maxEventBytes?: number;
 }
 
-/** Makes a backend that calls `/api/chat` of an Ollama server. */
+/** Makes a backend that calls an Ollama server. */
 export function ollama(options: OllamaOptions = {}): Backend {
   checkOptions('ollama()', options, optionRules);
+  return options.protocol === 'openai' ? overChatCompletions(options) : overNative(options);
+}
+
+function overNative(options: OllamaOptions): Backend {
   const { parameters, keepAlive, think, contextTokens = 8192, stream = true, maxEventBytes } = options;
   const base = baseUrl(options.endpoint);
   const accept = stream ? `${ndjsonFraming.contentType}, application/json` : 'application/json';
@@ -56,20 +71,20 @@ export function ollama(options: OllamaOptions = {}): Backend {
     models: new ModelList({ ...shared, url: new URL(`${base}/api/tags`), fields: ['models', 'name'] }),
     openReply: (facts, onEvent) => new OllamaReply(facts, onEvent),
   };
-  const isLocal = isLocalHost(new URL(base).hostname);
+  const questions = ollamaNativeFacts(contextTokens);
+  const describeModel = (model: string, signal: AbortSignal) =>
+    askFacts({ ...shared, backend: kind, base }, { questions, model, signal });
+  const tools = new ToolCheck(kind, describeModel);
   return {
     kind,
-    model: options.model ?? environment('OLLAMA_MODEL') ?? environment('LLM_MODEL') ?? 'llama3',
-    info: {
-      inference: isLocal ? 'local' : 'cloud',
-      price: isLocal ? 'free' : 'per-token',
-      capabilities: ['tools', 'streaming', 'structured-output'],
-      setup: 'Install Ollama from https://ollama.com and run `ollama pull llama3`, or set OLLAMA_HOST.',
-    },
+    model: modelOf(options),
+    info: backendInfo(kind, { inference: inferenceAt(new URL(base)) }),
     call: async (request) => {
+      await tools.pass(request);
       const body = ollamaBody(request, { parameters, contextTokens, keepAlive, think, stream });
       return callServer(server, request, body);
     },
+    describeModel,
     close: () => client.close(),
   };
 }
@@ -77,9 +92,32 @@ export function ollama(options: OllamaOptions = {}): Backend {
 const kind = 'ollama';
 const usualPort = 11434;
 
+const chatRow: ChatServerRow = {
+  ...backendCatalog.ollama,
+  kind,
+  isProvider: false,
+  freshSocket: false,
+  facts: ollamaChatFacts,
+};
+
+function overChatCompletions(options: OllamaOptions): Backend {
+  const { protocol, contextTokens, keepAlive, think, ...rest } = options;
+  for (const [name, value] of Object.entries({ contextTokens, keepAlive, think })) {
+    if (value === undefined) continue;
+    const message = `ollama(): \`${name}\` works only with \`protocol: 'native'\`: the route for chat completions has no such field.`;
+    throw new TroupeError('TROUPE_ERR_OPTION_INVALID', message);
+  }
+  return chatServer(chatRow, { ...rest, endpoint: baseUrl(options.endpoint), model: modelOf(options) });
+}
+
+function modelOf({ model }: OllamaOptions): string {
+  return model ?? environment('OLLAMA_MODEL') ?? environment('LLM_MODEL') ?? backendCatalog.ollama.model;
+}
+
 const optionRules: Readonly<Record<keyof OllamaOptions, Rule>> = {
   endpoint: rules.text,
   model: rules.text,
+  protocol: (value) => (value === 'native' || value === 'openai' ? undefined : '`native` or `openai`'),
   contextTokens: rules.positiveCount,
   keepAlive: (value) => (['number', 'string'].includes(typeof value) ? undefined : 'a number of seconds or a text'),
   think: (value) =>

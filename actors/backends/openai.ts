@@ -1,5 +1,7 @@
 /** The backend for OpenAI and for every server that speaks its chat completions protocol. */
+import { backendCatalog } from '../../src/core/catalog.ts';
 import type { Backend } from '../backend.ts';
+import { knownFacts } from './backend-info.ts';
 import { type ChatServerOptions, type ChatServerRow, chatServer } from './chat-server.ts';
 
 /** Options of `openai`. */
@@ -17,15 +19,8 @@ export interface OpenAiOptions extends ChatServerOptions {
 
 /** Makes a backend that calls `/chat/completions` of an OpenAI-compatible server. */
 export function openai(options: OpenAiOptions = {}): Backend {
-  return chatServer(row, options);
+  // The protocol has no route that says more of a model than its name.
+  return { ...chatServer(row, options), describeModel: async (model) => knownFacts('openai', model) };
 }
 
-const row: ChatServerRow = {
-  kind: 'openai',
-  endpoint: 'https://api.openai.com',
-  isProvider: true,
-  variables: { endpoint: 'LLM_ENDPOINT', apiKey: 'OPENAI_API_KEY', model: 'LLM_MODEL' },
-  model: 'gpt-4o-mini',
-  freshSocket: false,
-  setup: 'Set OPENAI_API_KEY, or give the `endpoint` of any server that speaks the chat completions protocol.',
-};
+const row: ChatServerRow = { ...backendCatalog.openai, kind: 'openai', isProvider: true, freshSocket: false };

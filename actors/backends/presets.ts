@@ -2,7 +2,9 @@
  * Backends for local servers that speak OpenAI's chat completions, each a row of what is particular about it.
  * None of them ever reads `OPENAI_API_KEY`.
  */
+import { backendCatalog } from '../../src/core/catalog.ts';
 import type { Backend } from '../backend.ts';
+import { llamaCppFacts, lmStudioFacts, vllmFacts } from '../wire/model-facts.ts';
 import { type ChatServerOptions, type ChatServerRow, chatServer } from './chat-server.ts';
 
 /** Makes a backend for llama.cpp's `llama-server`: port 8080 or LLAMA_CPP_ENDPOINT, key LLAMA_API_KEY. */
@@ -25,43 +27,19 @@ export function localAi(options: ChatServerOptions = {}): Backend {
   return chatServer(presets.localAi, options);
 }
 
+const local = { isProvider: false, freshSocket: false } as const;
+
 /** What is particular about each. */
 export const presets = {
   llamaCpp: {
+    ...backendCatalog.llamaCpp,
     kind: 'llamaCpp',
-    endpoint: 'http://127.0.0.1:8080',
     isProvider: false,
-    variables: { endpoint: 'LLAMA_CPP_ENDPOINT', apiKey: 'LLAMA_API_KEY' },
-    model: undefined,
     // It ends the connection after a stream, though it promises to keep it.
     freshSocket: true,
-    setup: 'Run `llama-server --model model.gguf --jinja`, or set LLAMA_CPP_ENDPOINT.',
+    facts: llamaCppFacts,
   },
-  vllm: {
-    kind: 'vllm',
-    endpoint: 'http://127.0.0.1:8000',
-    isProvider: false,
-    variables: { endpoint: 'VLLM_ENDPOINT', apiKey: 'VLLM_API_KEY' },
-    model: undefined,
-    freshSocket: false,
-    setup: 'Run `vllm serve <model>`, with a tool call parser if tools are wanted, or set VLLM_ENDPOINT.',
-  },
-  lmStudio: {
-    kind: 'lmStudio',
-    endpoint: 'http://127.0.0.1:1234',
-    isProvider: false,
-    variables: { endpoint: 'LM_STUDIO_ENDPOINT', apiKey: 'LM_STUDIO_API_KEY' },
-    model: undefined,
-    freshSocket: false,
-    setup: 'Load a model in LM Studio and run `lms server start`, or set LM_STUDIO_ENDPOINT.',
-  },
-  localAi: {
-    kind: 'localAi',
-    endpoint: 'http://127.0.0.1:8080',
-    isProvider: false,
-    variables: { endpoint: 'LOCALAI_ENDPOINT', apiKey: 'LOCALAI_API_KEY' },
-    model: undefined,
-    freshSocket: false,
-    setup: 'Run `local-ai run <model>`, or set LOCALAI_ENDPOINT.',
-  },
+  vllm: { ...backendCatalog.vllm, ...local, kind: 'vllm', facts: vllmFacts },
+  lmStudio: { ...backendCatalog.lmStudio, ...local, kind: 'lmStudio', facts: lmStudioFacts },
+  localAi: { ...backendCatalog.localAi, ...local, kind: 'localAi' },
 } satisfies Record<string, ChatServerRow>;

@@ -9,6 +9,7 @@ import { unknownUsage } from '../../src/core/usage.ts';
 import type { Backend, ModelRequest, ModelResponse } from '../backend.ts';
 import { requestMessages } from '../backend.ts';
 import { sleep, systemClock } from '../clock.ts';
+import { backendInfo } from './backend-info.ts';
 
 /** One model call of the script. */
 export interface ScriptedStep {
@@ -53,12 +54,7 @@ export function scripted(script: Script, options: ScriptedOptions = {}): Scripte
   return {
     kind: 'scripted',
     model,
-    info: {
-      inference: 'embedded',
-      price: 'free',
-      capabilities: ['tools', 'streaming'],
-      setup: 'For tests: give it the steps that it shall answer.',
-    },
+    info: backendInfo('scripted'),
     calls,
     async call(request) {
       const messages = requestMessages(request);

@@ -5,15 +5,19 @@
  * W2  Bytes that were handed out never change: a buffer is only written behind its end, or replaced by a larger one.
  * W3  What opens and closes a request is pieces of their own, never written into a buffer.
  */
-import type { Conversation, LogView } from '../../src/core/conversation.ts';
+import type { Conversation, Group, LogView } from '../../src/core/conversation.ts';
 import { TroupeError } from '../../src/core/errors.ts';
-import type { Message } from '../../src/core/types.ts';
+import type { Message, ToolMessage } from '../../src/core/types.ts';
 import type { ModelRequest } from '../backend.ts';
 
 /** How a protocol writes messages. One object for each protocol: it is the key of the buffers. */
 export interface MessageFormat {
   /** One message as JSON. */
   readonly encode: (message: Message) => string;
+  /** The results of one step as one message. Absent: each result is a message of its own. */
+  readonly encodeResults?: (results: readonly ToolMessage[]) => string;
+  /** The system message is no message of this protocol: it has a field of the request. */
+  readonly systemApart?: true;
 }
 
 /** The body of a request, as pieces in order: an object of these fields, and the messages as its last. */
@@ -37,7 +41,7 @@ export function messageBytes(
 ): Uint8Array[] {
   const buffers = buffersOf(format);
   const pieces: Uint8Array[] = [];
-  if (conversation.system !== undefined) pieces.push(buffers.once(conversation.system));
+  if (conversation.system !== undefined && !format.systemApart) pieces.push(buffers.once(conversation.system));
   const body = buffers.ofLog(conversation.log, conversation.groupCount);
   if (body.length > 0) pieces.push(body);
   for (const message of prompt) pieces.push(buffers.once(message));
@@ -73,9 +77,28 @@ class FormatBuffers {
       bytes = new LogBytes();
       this.#logs.set(log, bytes);
     }
-    for (let at = bytes.groupCount; at < groupCount; at += 1)
-      bytes.append((log.groups[at] ?? []).map((message) => this.#take(message)));
+    for (let at = bytes.groupCount; at < groupCount; at += 1) bytes.append(this.#ofGroup(log.groups[at] ?? []));
     return bytes.upTo(groupCount);
+  }
+
+  #ofGroup(group: Group): Uint8Array[] {
+    const { encodeResults } = this.#format;
+    if (encodeResults === undefined) return group.map((message) => this.#take(message));
+    const pieces: Uint8Array[] = [];
+    const results: ToolMessage[] = [];
+    const endResults = () => {
+      if (results.length > 0) pieces.push(Buffer.from(`${encodeResults(results.splice(0))},`));
+    };
+    for (const message of group) {
+      if (message.role === 'tool') {
+        results.push(message);
+        continue;
+      }
+      endResults();
+      pieces.push(this.#take(message));
+    }
+    endResults();
+    return pieces;
   }
 
   #take(message: Message): Uint8Array {

@@ -138,6 +138,7 @@ const filterCode = /content_filter|content_policy|ResponsibleAI|moderation/i;
 const filterText = /content management policy|content[_ ]filter|content[_ ]policy|safety system|flagged by moderation/i;
 const keyText = /(?:invalid|incorrect) api key|api key not valid|invalid[_ ]x-api-key/i;
 const modelText = /\bmodels?\b.*(?:not found|does not exist|not exist|unknown|not available|not supported)|^model: /is;
+const toolsText = /does not support tools|support tool use|tool choice requires|tools param requires/i;
 const malformedText = /json\.exception\.parse_error/;
 
 /** What there is to judge by: `name` is type and code together. */
@@ -160,6 +161,7 @@ const kinds: readonly (readonly [ErrorCode, (said: Said) => boolean])[] = [
   ['TROUPE_ERR_BACKEND_REFUSED', ({ name }) => filterCode.test(name)],
   ['TROUPE_ERR_BACKEND_REFUSED', ({ status, text }) => status < 500 && filterText.test(text)],
   ['TROUPE_ERR_BACKEND_AUTH', ({ status, text }) => status === 403 || (status === 400 && keyText.test(text))],
+  ['TROUPE_ERR_MODEL_TOOLS_UNSUPPORTED', ({ status, text }) => status <= 501 && toolsText.test(text)],
   ['TROUPE_ERR_BACKEND_MODEL_UNKNOWN', ({ name }) => /model_not_found/i.test(name)],
   ['TROUPE_ERR_BACKEND_MODEL_UNKNOWN', ({ status, text }) => [400, 404].includes(status) && modelText.test(text)],
   ['TROUPE_ERR_BACKEND_REQUEST_INVALID', ({ status, text }) => status === 501 || malformedText.test(text)],
@@ -204,6 +206,10 @@ const wording: { readonly [code in ErrorCode]?: readonly [string, string] } = {
   TROUPE_ERR_BACKEND_CONTEXT_OVERFLOW: ['takes no conversation of this length', 'Shorten it, or lower `maxTokens`.'],
   TROUPE_ERR_BACKEND_REFUSED: ['stopped the request by a content filter', 'Change the prompt.'],
   TROUPE_ERR_BACKEND_MODEL_UNKNOWN: ['does not have the model', 'Check `model`, or load it at the server.'],
+  TROUPE_ERR_MODEL_TOOLS_UNSUPPORTED: [
+    'has a model there that cannot call tools',
+    'Name another `model`, or no `tools`.',
+  ],
   TROUPE_ERR_BACKEND_REQUEST_INVALID: ['refused the request as wrong', 'Check `endpoint` and the parameters.'],
   TROUPE_ERR_BACKEND_UNAVAILABLE: ['failed', 'Try again later, or use another backend.'],
   TROUPE_ERR_BACKEND_PROTOCOL: ['answered with an unknown status', 'Check that `endpoint` is a model server.'],

@@ -54,6 +54,8 @@ export function ollamaBody(request: ModelRequest, defaults: OllamaDefaults): Uin
 function wireMessage(message: Message): object {
   const { role, content } = message;
   if (role === 'tool') return { role, tool_name: message.name, content };
+  if (role === 'user' && message.images !== undefined && message.images.length > 0)
+    return { role, content, images: message.images.map(({ data }) => data) };
   if (role !== 'assistant' || message.toolCalls === undefined || message.toolCalls.length === 0)
     return { role, content };
   const calls = message.toolCalls.map(({ name, arguments: text }) => ({

@@ -1,5 +1,5 @@
 /** The request of the OpenAI chat completions protocol: our words to its JSON. */
-import type { JsonObject, Message, ModelParameters, ToolDefinition } from '../../src/core/types.ts';
+import type { JsonObject, Message, ModelParameters, ToolDefinition, UserMessage } from '../../src/core/types.ts';
 import type { ModelRequest } from '../backend.ts';
 import { type MessageFormat, requestBytes } from './conversation-bytes.ts';
 import { isJson } from './fields.ts';
@@ -44,6 +44,7 @@ export function chatBody(request: ModelRequest, defaults: ChatDefaults): Uint8Ar
 
 function wireMessage(message: Message): object {
   if (message.role === 'tool') return { role: 'tool', tool_call_id: message.callId, content: message.content };
+  if (message.role === 'user') return { role: 'user', content: userContent(message) };
   if (message.role !== 'assistant' || message.toolCalls === undefined || message.toolCalls.length === 0)
     return { role: message.role, content: message.content };
   const calls = message.toolCalls.map(({ id, name, arguments: text }) => ({
@@ -53,6 +54,15 @@ function wireMessage(message: Message): object {
     function: { name, arguments: isJson(text) ? text : '{}' },
   }));
   return { role: 'assistant', content: message.content, tool_calls: calls };
+}
+
+function userContent({ content, images = [] }: UserMessage): string | object[] {
+  if (images.length === 0) return content;
+  const pictures = images.map(({ mediaType, data }) => ({
+    type: 'image_url',
+    image_url: { url: `data:${mediaType};base64,${data}` },
+  }));
+  return content === '' ? pictures : [...pictures, { type: 'text', text: content }];
 }
 
 /** A tool as this protocol, and Ollama's too, describes it. */

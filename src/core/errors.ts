@@ -47,6 +47,7 @@ export const errorCodes = {
   TROUPE_ERR_BACKEND_AUTH: row('auth', false, 'The server refused the key (401, 403)'),
   TROUPE_ERR_BACKEND_REQUEST_INVALID: row('invalid', false, 'The server refused the request as wrong (4xx)'),
   TROUPE_ERR_BACKEND_MODEL_UNKNOWN: row('invalid', false, 'The server does not have this model'),
+  TROUPE_ERR_MODEL_TOOLS_UNSUPPORTED: row('invalid', false, 'The agent has tools and the model cannot call any'),
   TROUPE_ERR_BACKEND_CONTEXT_OVERFLOW: row(
     'context-overflow',
     false,
@@ -63,6 +64,8 @@ export const errorCodes = {
     true,
     'Every backend of the fallback chain failed; `cause` holds each failure',
   ),
+  TROUPE_ERR_PROCESS_START_FAILED: row('invalid', false, 'A command could not be started, or is not what was expected'),
+  TROUPE_ERR_PROCESS_DIED: row('crashed', true, 'A child process ended before it had answered'),
   TROUPE_ERR_STORE_FAILED: row('crashed', false, 'The store could not make something durable; the work goes on'),
   TROUPE_ERR_SCRIPT_UNEXPECTED: row(
     'invalid',

@@ -28,6 +28,11 @@ export function addUsage(a: Usage, b: Usage): Usage {
   };
 }
 
+/** Sum of two spends. */
+export function addSpend(a: Spend, b: Spend): Spend {
+  return { usage: addUsage(a.usage, b.usage), costUsd: addKnown(a.costUsd, b.costUsd) };
+}
+
 /** Prompt and answer together; undefined when neither is known. */
 export function totalTokens(usage: Usage): number | undefined {
   return addKnown(usage.inputTokens, usage.outputTokens);

@@ -1,20 +1,26 @@
 /** The backends of a troupe: configured ones by name, built-in ones by their kind with defaults, made when first used. */
 import type { Backend } from '../../actors/backend.ts';
+import { anthropic } from '../../actors/backends/anthropic.ts';
+import { claudeCli } from '../../actors/backends/claude-cli.ts';
 import { offline } from '../../actors/backends/offline.ts';
 import { ollama } from '../../actors/backends/ollama.ts';
 import { openai } from '../../actors/backends/openai.ts';
 import { llamaCpp, lmStudio, localAi, vllm } from '../../actors/backends/presets.ts';
+import { subprocess } from '../../actors/backends/subprocess.ts';
 import { TroupeError } from '../core/errors.ts';
 
 /** Backends that are usable by name with no configuration; their keys and endpoints come from the environment. */
 const builtIn: Readonly<Record<string, () => Backend>> = {
+  claude: () => claudeCli(),
   offline: () => offline(),
   openai: () => openai(),
+  anthropic: () => anthropic(),
   ollama: () => ollama(),
   llamaCpp: () => llamaCpp(),
   vllm: () => vllm(),
   lmStudio: () => lmStudio(),
   localAi: () => localAi(),
+  subprocess: () => subprocess(),
 };
 
 /** The default of `defaults.backend` when the troupe has no backend of its own. */

@@ -16,7 +16,7 @@ import { TroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
-import { addKnown, addUsage, type Spend, unknownUsage } from '../core/usage.ts';
+import { addSpend, type Spend, unknownUsage } from '../core/usage.ts';
 import { Agent, type AgentHost, type AgentState, type ForkOptions, stateOf } from './agent.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { type AgentSpec, modelAt, overrideSpec, type ResolvedSpec, resolveSpec } from './agent-spec.ts';
@@ -151,12 +151,15 @@ export class Troupe implements AsyncDisposable {
     return this.#runtime.clock;
   }
 
-  /** Brings up an agent. Rejects when the name is taken, an option is wrong or a backend cannot be had. */
-  async spawn(name: string, spec: AgentSpec = {}): Promise<Agent> {
+  /**
+   * Brings up an agent. Rejects when the name is taken, an option is wrong or a backend cannot be had. With `from` it goes
+   * on in that conversation, and appends to it.
+   */
+  async spawn(name: string, spec: AgentSpec = {}, from?: Conversation): Promise<Agent> {
     checkOptions('spawn', { name }, { name: isName });
     const resolved = resolveSpec(`spawn("${name}")`, this.#fullSpec(spec), this.#backends);
     const { system } = resolved;
-    const start = () => this.#start(name, resolved, new Conversation(system));
+    const start = () => this.#start(name, resolved, from ?? new Conversation(system));
     return this.#naming(name, (taken) => this.#supervisor.spawn(name, taken, start));
   }
 
@@ -321,10 +324,6 @@ export class Troupe implements AsyncDisposable {
 async function settled(promise: Promise<void>): Promise<PromiseSettledResult<void>> {
   const [result] = await Promise.allSettled([promise]);
   return result;
-}
-
-function addSpend(sum: Spend, { usage, costUsd }: Spend): Spend {
-  return { usage: addUsage(sum.usage, usage), costUsd: addKnown(sum.costUsd, costUsd) };
 }
 
 function counter(): Ids {

@@ -91,7 +91,7 @@ describe('ask', () => {
 describe('wrong usage has the code 2 and says what is right', () => {
   test.each([
     ['no prompt', ['ask', '--backend', 'offline'], 'There is no prompt'],
-    ['no such backend', ['ask', 'Hi', '--backend', 'olama'], 'There is no backend "olama"; there are "offline"'],
+    ['no such backend', ['ask', 'Hi', '--backend', 'olama'], 'There is no backend "olama"; there are "'],
     ['no such option', ['ask', 'Hi', '--modle', 'x'], 'Did you mean --model?'],
     ['no such command', ['aks'], 'Did you mean ask?'],
     ['not a number', ['ask', 'Hi', '--timeout', 'soon'], 'It must be a number'],
@@ -133,11 +133,23 @@ describe('review', () => {
   });
 });
 
-test('doctor says what is here', async () => {
-  const { code, stdout } = await troupe(['doctor', '--json'], '', { OPENAI_API_KEY: 'canary-key' });
-  const rows: { backend: string; state: string }[] = JSON.parse(stdout);
-  expect(code).toBe(0);
-  expect(rows.find(({ backend }) => backend === 'offline')?.state).toBe('ready');
-  expect(rows.find(({ backend }) => backend === 'openai')?.state).toBe('ready');
-  expect(stdout).not.toContain('canary');
+describe('doctor', () => {
+  test('says what is here', async () => {
+    const { code, stdout } = await troupe(['doctor', '--json'], '', { OPENAI_API_KEY: 'canary-key' });
+    const rows: { backend: string; state: string; price: string }[] = JSON.parse(stdout);
+    expect(code).toBe(0);
+    expect(rows.find(({ backend }) => backend === 'offline')).toMatchObject({ state: 'ready', price: 'free' });
+    expect(rows.find(({ backend }) => backend === 'openai')).toMatchObject({ state: 'ready', price: 'per-token' });
+    expect(rows.find(({ backend }) => backend === 'anthropic')?.state).toBe('missing');
+    expect(stdout).not.toContain('canary');
+  });
+
+  test('says how to get what is not', async () => {
+    const { code, stdout } = await troupe(['doctor']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^offline +ready +embedded, free +embedded rules/);
+    expect(stdout).toMatch(
+      /^openai +missing +cloud, per-token +no OPENAI_API_KEY\. Set OPENAI_API_KEY, or LLM_ENDPOINT/m,
+    );
+  });
 });

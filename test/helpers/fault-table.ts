@@ -1,6 +1,6 @@
 /**
  * What every backend must make of every fault of a response, by the fault's short name.
- * A row says it once for all, or differently by mode (`stream`, `whole`), protocol (`openai`, `ollama`) or both.
+ * A row says it once for all, or differently by mode (`stream`, `whole`), protocol (`openai`, `anthropic`, `ollama`) or both.
  */
 
 /** What a fault must come to. */
@@ -15,7 +15,7 @@ export type Expected =
   | { readonly kind: 'cannot'; readonly reason: string };
 
 type Mode = 'stream' | 'whole';
-type Protocol = 'openai' | 'ollama';
+export type Protocol = 'openai' | 'anthropic' | 'ollama';
 
 /** The most particular one that is there counts. */
 export interface Row {
@@ -23,9 +23,12 @@ export interface Row {
   readonly stream?: Expected;
   readonly whole?: Expected;
   readonly openai?: Expected;
+  readonly anthropic?: Expected;
   readonly ollama?: Expected;
   readonly openaiStream?: Expected;
   readonly openaiWhole?: Expected;
+  readonly anthropicStream?: Expected;
+  readonly anthropicWhole?: Expected;
   readonly ollamaStream?: Expected;
   readonly ollamaWhole?: Expected;
 }
@@ -55,6 +58,8 @@ const used = (inputTokens: number | undefined, outputTokens: number | undefined)
 const ended = (unified: string, raw: string | undefined, text: string | object = 'Grüße'): Expected =>
   gives({ text, finishReason: { unified, raw } });
 
+const cutCall = (raw: string): Expected => gives({ toolCalls: [], finishReason: { unified: 'length', raw } });
+
 const protocol = fails('PROTOCOL');
 const cut = fails('STREAM_CUT');
 /** Cut with text delivered, which a whole answer never has. */
@@ -64,12 +69,14 @@ const endedAfterText: Row = { stream: fails('STREAM_CUT', { partialText: 'Grüß
 
 const noEvents = cannot('a whole answer has no events');
 const noSse = cannot('only server-sent events have this');
-const onlyStream = (expected: Expected): Row => ({ openaiStream: expected, all: noSse });
+const onlyStream = (expected: Expected): Row => ({ openaiStream: expected, anthropicStream: expected, all: noSse });
 const noTerminal = cannot('its finish reason is its last event');
-const noChoices = cannot('Ollama has no choices');
+const noChoices = cannot('only chat completions have choices');
 const untypedErrors = cannot('an error of Ollama is a text and nothing else');
 const otherServers = cannot('the words of other servers');
 const onlyOllama = cannot('Ollama alone has this');
+const onlyAnthropic = cannot('only the Messages protocol has this');
+const noIndex = cannot('the blocks of a whole answer have no index');
 
 const redirects = ['301', '302', '303', '307', '308', 'loop'].map((status) => [
   `redirect-${status}`,
@@ -81,6 +88,10 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
   'nothing wrong': {
     ok: { all: exact },
     reasoning: { all: gives({ text: 'Grüße, wörld 🙂.', reasoning: 'Hm.' }) },
+    'reasoning-unsigned': {
+      anthropic: gives({ text: 'Grüße, wörld 🙂.', reasoning: 'Hm.' }),
+      all: cannot('only thinking of the Messages protocol is signed'),
+    },
     'whole-json': { all: exact },
     'whole-json-pretty': { all: exact, ollamaStream: protocol },
     'whole-json-as-stream': { all: exact },
@@ -107,8 +118,8 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
     '408': { all: fails('UNAVAILABLE') },
     '499': { all: fails('UNAVAILABLE') },
     '500': { all: fails('UNAVAILABLE', { status: 500, retryable: true }) },
-    '500-malformed': { openai: fails('REQUEST_INVALID'), ollama: otherServers },
-    '501': { openai: fails('REQUEST_INVALID'), ollama: fails('REQUEST_INVALID') },
+    '500-malformed': { all: fails('REQUEST_INVALID'), ollama: otherServers },
+    '501': { all: fails('REQUEST_INVALID') },
     '502': { all: fails('UNAVAILABLE') },
     '503': { all: fails('UNAVAILABLE', { retryAfterMs: 3000 }) },
     '503-busy': { all: fails('OVERLOADED') },
@@ -119,21 +130,25 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
   },
   'F6 the request is refused': {
     '400': { all: fails('REQUEST_INVALID', { retryable: false }) },
-    '400-no-tools': { ollama: fails('REQUEST_INVALID'), openai: onlyOllama },
+    '400-no-tools': {
+      ollama: { kind: 'fails', error: { code: 'TROUPE_ERR_MODEL_TOOLS_UNSUPPORTED' } },
+      all: onlyOllama,
+    },
     '403': { all: fails('AUTH') },
     '404-model': { all: fails('MODEL_UNKNOWN') },
     '404-route': { all: fails('REQUEST_INVALID') },
     '413': { all: fails('CONTEXT_OVERFLOW', { class: 'context-overflow' }) },
-    'context-openai': { openai: fails('CONTEXT_OVERFLOW'), ollama: otherServers },
-    'context-llama': { openai: fails('CONTEXT_OVERFLOW'), ollama: otherServers },
-    'context-lmstudio': { openai: fails('CONTEXT_OVERFLOW'), ollama: otherServers },
-    'context-vllm-flat': { openai: fails('CONTEXT_OVERFLOW'), ollama: otherServers },
-    'context-ollama': { ollama: fails('CONTEXT_OVERFLOW'), openai: onlyOllama },
+    'context-openai': { openai: fails('CONTEXT_OVERFLOW'), all: otherServers },
+    'context-anthropic': { anthropic: fails('CONTEXT_OVERFLOW'), all: otherServers },
+    'context-llama': { all: fails('CONTEXT_OVERFLOW'), ollama: otherServers },
+    'context-lmstudio': { all: fails('CONTEXT_OVERFLOW'), ollama: otherServers },
+    'context-vllm-flat': { all: fails('CONTEXT_OVERFLOW'), ollama: otherServers },
+    'context-ollama': { ollama: fails('CONTEXT_OVERFLOW'), all: onlyOllama },
     'context-in-band': { stream: fails('CONTEXT_OVERFLOW', { partialText: 'Grüße' }), whole: noEvents },
   },
   'F7 the key is echoed': {
     '401-echo': { all: fails('AUTH', { status: 401 }) },
-    'event-error-echo': { openaiStream: fails('AUTH'), ollamaStream: fails('UNAVAILABLE'), whole: noEvents },
+    'event-error-echo': { stream: fails('AUTH'), ollamaStream: fails('UNAVAILABLE'), whole: noEvents },
     'bad-status-echo': { all: protocol },
   },
   'F8 a success that is none': {
@@ -147,7 +162,7 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
     'error-as-stream': { all: fails('UNAVAILABLE') },
     'whole-json-no-finish': { all: cut },
     deep: { all: empty },
-    'deep-parts': { openai: empty, ollama: cannot('the content of Ollama is a text') },
+    'deep-parts': { openai: empty, all: cannot('only chat completions have a text or a list of parts') },
     'deep-arguments': { all: protocol },
   },
   'F9 silence': { 'hang-headers': { all: hangs }, 'hang-body': { all: hangs } },
@@ -169,11 +184,11 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
     'eof-closing': cutAfterText,
     'no-stop': endedAfterText,
     'half-event': endedAfterText,
-    'no-done': { openaiStream: exact, whole: noEvents, ollama: noTerminal },
-    'done-only': { openaiStream: cut, whole: noEvents, ollama: noTerminal },
+    'no-done': { stream: exact, whole: noEvents, ollamaStream: noTerminal },
+    'done-only': { stream: cut, whole: noEvents, ollamaStream: noTerminal },
     'reset-after-finish': { stream: exact, whole: cut },
     'empty-stream': { stream: cut, whole: protocol },
-    'empty-choices-stream': { openaiStream: cut, whole: noEvents, ollama: noChoices },
+    'empty-choices-stream': { openaiStream: cut, all: noChoices },
   },
   'F15, F18 short and big': {
     'trunc-json': { all: protocol },
@@ -190,6 +205,8 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
     bom: { all: exact },
     nospace: onlyStream(exact),
     multiline: onlyStream(exact),
+    'no-event-name': { anthropicStream: exact, all: onlyAnthropic },
+    'other-event-name': { anthropicStream: exact, all: onlyAnthropic },
     'chunk-1': { all: exact },
     'split-utf8': { all: exact },
   },
@@ -202,38 +219,46 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
   },
   'F21, F22 odd events': {
     'event-error': { stream: fails('UNAVAILABLE', { partialText: 'Grüße' }), whole: noEvents },
-    'event-error-text': { openaiStream: fails('UNAVAILABLE'), whole: noEvents, ollama: untypedErrors },
-    'event-error-overloaded': { openaiStream: fails('OVERLOADED'), whole: noEvents, ollama: untypedErrors },
-    'event-error-429': { openaiStream: fails('OVERLOADED'), whole: noEvents, ollama: untypedErrors },
-    'event-error-with-choices': { openaiStream: fails('REFUSED'), whole: noEvents, ollama: untypedErrors },
+    'event-error-text': { stream: fails('UNAVAILABLE'), whole: noEvents, ollamaStream: untypedErrors },
+    'event-error-overloaded': { stream: fails('OVERLOADED'), whole: noEvents, ollamaStream: untypedErrors },
+    'event-error-429': { stream: fails('OVERLOADED'), whole: noEvents, ollamaStream: untypedErrors },
+    'event-error-with-choices': { stream: fails('REFUSED'), whole: noEvents, ollamaStream: untypedErrors },
     'garbage-event': { stream: fails('PROTOCOL', { partialText: 'Grüße' }), whole: noEvents },
     'null-event': { stream: fails('PROTOCOL', { partialText: 'Grüße' }), whole: noEvents },
     'unknown-event': { stream: exact, whole: noEvents },
     'after-done': { stream: exact, whole: protocol },
   },
   'F23 odd content': {
-    'empty-choices': { openai: protocol, ollama: noChoices },
+    'empty-choices': { openai: protocol, all: noChoices },
     'no-message': { all: empty },
     'null-content': { all: empty },
-    'null-choice': { openai: exact, ollama: noChoices },
-    'second-choice': { openai: exact, ollama: noChoices },
-    'content-parts': { openai: exact, ollama: cannot('the content of Ollama is a text') },
+    'null-choice': { openai: exact, all: noChoices },
+    'second-choice': { openai: exact, all: noChoices },
+    'content-parts': { openai: exact, all: cannot('only chat completions have a text or a list of parts') },
     'content-object': { all: empty },
     proto: { all: exact },
   },
   'F24 why it ended': {
-    'finish-length': { all: ended('length', 'length') },
-    'finish-filter': { openai: ended('content-filter', 'content_filter'), ollama: cannot('Ollama has no filter') },
+    'finish-length': { all: ended('length', 'length'), anthropic: ended('length', 'max_tokens') },
+    'finish-window': { anthropic: ended('length', 'model_context_window_exceeded'), all: onlyAnthropic },
+    'finish-filter': {
+      openai: ended('content-filter', 'content_filter'),
+      anthropic: ended('content-filter', 'refusal'),
+      ollama: cannot('Ollama has no filter'),
+    },
+    'finish-sequence': { anthropic: ended('stop', 'stop_sequence'), all: onlyAnthropic },
+    'finish-pause': { anthropic: ended('other', 'pause_turn'), all: onlyAnthropic },
     'finish-odd': { all: ended('other', 'eos_token') },
     'finish-tools-none': {
       openai: ended('other', 'tool_calls'),
+      anthropic: ended('other', 'tool_use'),
       ollama: cannot('Ollama does not name tool calls as a reason'),
     },
-    'finish-load': { ollama: ended('other', 'load', ''), openai: onlyOllama },
-    'finish-none': { ollama: exact, openai: onlyOllama },
+    'finish-load': { ollama: ended('other', 'load', ''), all: onlyOllama },
+    'finish-none': { ollama: exact, all: onlyOllama },
     refusal: {
       openai: ended('content-filter', 'stop', "I can't help with that."),
-      ollama: cannot('Ollama has no refusals'),
+      all: cannot('only chat completions have a field for it'),
     },
   },
   'F25 usage': {
@@ -241,8 +266,8 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
     'usage-negative': { all: used(undefined, 5) },
     'usage-string': { all: used(undefined, undefined) },
     'usage-null': { all: used(undefined, undefined) },
-    'usage-zero': { ollama: used(12, 0), openai: onlyOllama },
-    'usage-every-chunk': { openaiStream: used(3, 2), all: cannot('usage comes once') },
+    'usage-zero': { ollama: used(12, 0), all: onlyOllama },
+    'usage-every-chunk': { openaiStream: used(3, 2), anthropicStream: used(3, 2), all: cannot('usage comes once') },
   },
   'F26 redirects': Object.fromEntries(redirects),
   'F27 odd HTTP': {
@@ -255,9 +280,9 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
   },
   'F28 tool calls': {
     'tool-two': { all: two },
-    'tool-same-index': { all: two },
-    'tool-no-index': { all: two },
-    'tool-interleaved': { openaiStream: two, all: cannot('a call comes in one piece') },
+    'tool-same-index': { all: two, anthropicWhole: noIndex },
+    'tool-no-index': { all: two, anthropicWhole: noIndex },
+    'tool-interleaved': { openaiStream: two, anthropicStream: two, all: cannot('a call comes in one piece') },
     'tool-duplicate-id': { all: two },
     'tool-no-id': { all: two },
     'tool-object-args': { all: two },
@@ -265,8 +290,9 @@ export const faultTable: Readonly<Record<string, Readonly<Record<string, Row>>>>
     'tool-no-args': { all: calls(['f', {}]) },
     'tool-same-name': { all: calls(['f', {}], ['f', {}]) },
     'tool-invalid-json': { all: calls(['f', '{"x":']) },
-    'tool-cut': { all: gives({ toolCalls: [], finishReason: { unified: 'length', raw: 'length' } }) },
-    'tool-cut-stop': { openai: cut, ollama: cannot('a call comes in one piece') },
+    'tool-cut': { all: cutCall('length'), anthropic: cutCall('max_tokens') },
+    'tool-cut-empty': { anthropic: cutCall('max_tokens'), all: onlyAnthropic },
+    'tool-cut-stop': { all: cut, ollama: cannot('a call comes in one piece') },
     'tool-garbage': { all: exact },
   },
 };

@@ -1,13 +1,15 @@
 /** Every backend that speaks HTTP, streaming and not, against every fault of a response. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Backend } from '../../../actors/backend.ts';
+import { anthropic } from '../../../actors/backends/anthropic.ts';
 import { type OllamaOptions, ollama } from '../../../actors/backends/ollama.ts';
 import { openai } from '../../../actors/backends/openai.ts';
 import { llamaCpp, lmStudio, localAi, vllm } from '../../../actors/backends/presets.ts';
 import { createTroupe, type Troupe } from '../../../src/runtime/troupe.ts';
 import { settle, VirtualClock } from '../../../src/testing/virtual-clock.ts';
+import { anthropicFaults, anthropicJsonFaults } from '../../helpers/anthropic-wire.ts';
 import { type Fault, type FaultServer, faultServer } from '../../helpers/fault-server.ts';
-import { type Expected, expectedOf, faultTable } from '../../helpers/fault-table.ts';
+import { type Expected, expectedOf, faultTable, type Protocol } from '../../helpers/fault-table.ts';
 import { allOf, failure, modelRequest } from '../../helpers/model-request.ts';
 import { ollamaFaults, ollamaJsonFaults } from '../../helpers/ollama-wire.ts';
 import { openAiFaults, openAiJsonFaults } from '../../helpers/openai-wire.ts';
@@ -19,12 +21,13 @@ const rows = Object.entries(faultTable).flatMap(([group, faults]) =>
 
 type Make = (options: Pick<OllamaOptions, 'endpoint' | 'stream' | 'maxReplyBytes' | 'maxEventBytes'>) => Backend;
 
-const kinds: Readonly<Record<string, { protocol: 'openai' | 'ollama'; make: Make }>> = {
+const kinds: Readonly<Record<string, { protocol: Protocol; make: Make }>> = {
   openai: { protocol: 'openai', make: (options) => openai({ ...options, apiKey: key }) },
   llamaCpp: { protocol: 'openai', make: (options) => llamaCpp({ ...options, apiKey: key }) },
   vllm: { protocol: 'openai', make: (options) => vllm({ ...options, apiKey: key }) },
   lmStudio: { protocol: 'openai', make: (options) => lmStudio({ ...options, apiKey: key }) },
   localAi: { protocol: 'openai', make: (options) => localAi({ ...options, apiKey: key }) },
+  anthropic: { protocol: 'anthropic', make: (options) => anthropic({ ...options, apiKey: key }) },
   ollama: {
     protocol: 'ollama',
     make: (options) => ollama({ ...options, headers: { authorization: `Bearer ${key}` } }),
@@ -34,6 +37,8 @@ const kinds: Readonly<Record<string, { protocol: 'openai' | 'ollama'; make: Make
 const served: Readonly<Record<string, Readonly<Record<string, Fault>>>> = {
   'openai stream': openAiFaults,
   'openai whole': openAiJsonFaults,
+  'anthropic stream': anthropicFaults,
+  'anthropic whole': anthropicJsonFaults,
   'ollama stream': ollamaFaults,
   'ollama whole': ollamaJsonFaults,
 };
@@ -81,7 +86,7 @@ describe.each(Object.entries(kinds))('%s', (kind, { protocol, make }) => {
 });
 
 it.each(Object.keys(served))('the table has a row for each fault of a server, and a fault for each row: %s', (name) => {
-  const [protocol, mode] = name.split(' ') as ['openai' | 'ollama', 'stream' | 'whole'];
+  const [protocol, mode] = name.split(' ') as [Protocol, 'stream' | 'whole'];
   const possible = rows.filter(({ row }) => expectedOf(row, protocol, mode).kind !== 'cannot');
   const names = (list: readonly string[]) => [...new Set(list)].sort();
   expect(names(possible.map(({ fault }) => fault))).toEqual(names(Object.keys(served[name] ?? {})));

@@ -12,11 +12,13 @@ import { createTroupe } from '../../../src/runtime/troupe.ts';
 import { type Fault, type FaultServer, faultServer } from '../../helpers/fault-server.ts';
 import { failure, modelRequest } from '../../helpers/model-request.ts';
 import { last, line, ollamaFaults, part, streamed } from '../../helpers/ollama-wire.ts';
+import { chunk } from '../../helpers/openai-wire.ts';
 
 const addCall = (a: number, b: number) => ({ function: { name: 'add', arguments: { a, b } } });
 
 /** Wants two additions at once, then says what they gave. */
 const adds: Fault = (exchange) => {
+  if (exchange.request.path === '/api/show') return exchange.reply(200, { capabilities: ['completion', 'tools'] });
   const messages = exchange.request.body?.['messages'] as { role: string; content: string }[];
   const results = messages.filter(({ role }) => role === 'tool').map(({ content }) => content);
   if (results.length > 0) return streamed(part({ content: results.join(' and ') }), last())(exchange);
@@ -32,7 +34,12 @@ let server: FaultServer;
 const backends: Backend[] = [];
 
 beforeAll(async () => {
-  server = await faultServer({ ...ollamaFaults, adds, 'unknown-model': unknownModel });
+  server = await faultServer({
+    ...ollamaFaults,
+    adds,
+    'unknown-model': unknownModel,
+    chat: ({ reply }) => reply(200, chunk({ content: 'Hi.' }, 'stop'), { 'content-type': 'text/event-stream' }),
+  });
 });
 afterEach(async () => {
   vi.unstubAllEnvs();
@@ -203,6 +210,15 @@ describe('what goes out', () => {
     });
   });
 
+  it('has pictures beside their text', async () => {
+    const images = [{ mediaType: 'image/png', data: 'iVBORw0=' }] as const;
+    await backend().call(modelRequest({ prompt: [{ role: 'user', content: 'What is it?', images }] }));
+    expect(server.requests.at(-1)?.body?.['messages']).toEqual([
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'What is it?', images: ['iVBORw0='] },
+    ]);
+  });
+
   it('always says how long the context and the answer may be, and forbids to cut the prompt', async () => {
     await backend({ stream: false, parameters: { responseFormat: { type: 'json' } } }).call(modelRequest());
     expect(server.requests.at(-1)?.body).toEqual({
@@ -301,6 +317,29 @@ describe('where it goes', () => {
   });
 });
 
+describe('over chat completions', () => {
+  it('the request is that of the protocol, without a key', async () => {
+    vi.stubEnv('OPENAI_API_KEY', 'canary-openai');
+    const made = backend({ endpoint: `${server.url}/fault:chat/api`, protocol: 'openai', model: 'm' });
+    expect((await made.call(modelRequest({ model: made.model }))).text).toBe('Hi.');
+    const sent = server.requests.at(-1)!;
+    expect([sent.method, sent.path]).toEqual(['POST', '/fault:chat/v1/chat/completions']);
+    expect(sent.body).toMatchObject({ model: 'm', stream: true, max_tokens: 4096 });
+    expect(JSON.stringify(sent)).not.toContain('canary');
+    expect(made).toMatchObject({ kind: 'ollama', info: { inference: 'local', price: 'free' } });
+  });
+
+  it.each([
+    ['contextTokens', 8192],
+    ['keepAlive', 5],
+    ['think', true],
+  ])('takes no `%s`', async (name, value) => {
+    const error = await failure((async () => backend({ protocol: 'openai', [name]: value }))());
+    expect(error.code).toBe('TROUPE_ERR_OPTION_INVALID');
+    expect(error.message).toContain(`ollama(): \`${name}\` works only with \`protocol: 'native'\``);
+  });
+});
+
 describe('options', () => {
   it('have the model of the environment, and say what they are', () => {
     vi.stubEnv('OLLAMA_HOST', '');
@@ -318,6 +357,7 @@ describe('options', () => {
     ['contextTokens', { contextTokens: 0 }],
     ['keepAlive', { keepAlive: true }],
     ['think', { think: 'much' }],
+    ['protocol', { protocol: 'http' }],
     ['stream', { stream: 'yes' }],
     ['apiKey', { apiKey: 'canary' }],
   ])('are refused by name: %s', async (name, options) => {

@@ -275,6 +275,21 @@ describe('what goes out', () => {
     });
   });
 
+  it('has pictures before the text that they belong to', async () => {
+    const images = [{ mediaType: 'image/png', data: 'iVBORw0=' }] as const;
+    await backend().call(modelRequest({ prompt: [{ role: 'user', content: 'What is it?', images }] }));
+    expect(server.requests.at(-1)!.body?.['messages']).toEqual([
+      { role: 'system', content: 'Be brief.' },
+      {
+        role: 'user',
+        content: [
+          { type: 'image_url', image_url: { url: 'data:image/png;base64,iVBORw0=' } },
+          { type: 'text', text: 'What is it?' },
+        ],
+      },
+    ]);
+  });
+
   it('always has a cap on tokens, under the name that the server knows', async () => {
     await backend({ parameters: { temperature: 0 } }).call(modelRequest());
     expect(server.requests.at(-1)!.body).toMatchObject({ max_tokens: 4096, temperature: 0 });

@@ -99,6 +99,37 @@ describe('the bytes of a conversation', () => {
     );
   });
 
+  it('hold the results of one step as one message, and no system message, where the format has it so', () => {
+    const counts = { encode: 0, encodeResults: 0 };
+    const format: MessageFormat = {
+      encode: (message) => {
+        counts.encode += 1;
+        return JSON.stringify(message.content);
+      },
+      encodeResults: (results) => {
+        counts.encodeResults += 1;
+        return JSON.stringify(results.map(({ content }) => content));
+      },
+      systemApart: true,
+    };
+    const step = (...ids: string[]): Group => [
+      { role: 'assistant', content: 'calls', toolCalls: ids.map((id) => ({ id, name: 'f', arguments: '{}' })) },
+      ...ids.map((callId) => ({ role: 'tool', callId, name: 'f', content: callId }) as const),
+    ];
+    const conversation = new Conversation('S');
+    const prompt = [{ role: 'user', content: 'prompt' } as const];
+    const sent = (of = conversation) => JSON.parse(`[${textOf(messageBytes(format, of, prompt))}]`);
+    expect(sent()).toEqual(['prompt']);
+    conversation.append([...prompt, ...step('a', 'b')]);
+    expect(sent()).toEqual(['prompt', 'calls', ['a', 'b'], 'prompt']);
+    const fork = conversation.fork();
+    conversation.append([...step('c'), ...step('d', 'e')]);
+    expect(sent()).toEqual(['prompt', 'calls', ['a', 'b'], 'calls', ['c'], 'calls', ['d', 'e'], 'prompt']);
+    expect(sent(fork)).toEqual(['prompt', 'calls', ['a', 'b'], 'prompt']);
+    // The prompt is encoded once by itself, again when it was in the log by then.
+    expect(counts).toEqual({ encode: 5, encodeResults: 3 });
+  });
+
   it.each([
     ['openai', chatMessages],
     ['ollama', ollamaMessages],

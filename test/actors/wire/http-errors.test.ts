@@ -107,6 +107,16 @@ describe('the error of a reply', () => {
     expect(codeOf(status, body)).toBe(code);
   });
 
+  it.each<[number, string]>([
+    [400, 'registry.ollama.ai/library/gemma:2b does not support tools'],
+    [404, 'No endpoints found that support tool use.'],
+    [400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'],
+    [500, 'tools param requires --jinja flag'],
+  ])('is that the model calls no tools, in whatever shape: %i %s', (status, message) => {
+    for (const body of [{ error: { message } }, { error: message }, message])
+      expect(codeOf(status, body)).toBe('TROUPE_ERR_MODEL_TOOLS_UNSUPPORTED');
+  });
+
   it.each<[string, ErrorCode]>([
     ['30-bad-json', 'TROUPE_ERR_BACKEND_REQUEST_INVALID'],
     ['32-no-messages', 'TROUPE_ERR_BACKEND_REQUEST_INVALID'],

@@ -1,0 +1,49 @@
+/**
+ * One question to a server that many callers may have at once.
+ *
+ * Q1  Callers who ask while an answer is on its way share it; the request ends when the last of them has gone.
+ * Q2  No answer and no failure is kept: who asks when nothing is on its way asks anew.
+ */
+export class SharedQuestion<Answer> {
+  readonly #ask: (signal: AbortSignal) => Promise<Answer>;
+  #open: Open<Answer> | undefined;
+
+  constructor(ask: (signal: AbortSignal) => Promise<Answer>) {
+    this.#ask = ask;
+  }
+
+  /** The answer. Rejects with the reason of `signal` at once when that aborts. */
+  async answer(signal: AbortSignal): Promise<Answer> {
+    this.#open ??= this.#begin();
+    const open = this.#open;
+    open.waiting += 1;
+    try {
+      return await unlessAborted(open.answer, signal);
+    } finally {
+      open.waiting -= 1;
+      if (open.waiting === 0) open.abort.abort();
+      if (open.waiting === 0 && this.#open === open) this.#open = undefined;
+    }
+  }
+
+  #begin(): Open<Answer> {
+    const abort = new AbortController();
+    return { answer: this.#ask(abort.signal), abort, waiting: 0 };
+  }
+}
+
+interface Open<Answer> {
+  readonly answer: Promise<Answer>;
+  readonly abort: AbortController;
+  waiting: number;
+}
+
+/** What a promise comes to, unless the signal aborts first. */
+function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

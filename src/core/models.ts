@@ -1,0 +1,252 @@
+/**
+ * What is known of models by their ids, as data: context, speed, best use and list prices.
+ * Prices change: they are what was true at the date beside them.
+ */
+import type { BackendKind } from './catalog.ts';
+
+/** USD for a million tokens. */
+export interface ModelPrice {
+  readonly inputUsd: number;
+  readonly outputUsd: number;
+  /** Of input that the provider had in its cache; absent when it is not known. */
+  readonly cacheReadUsd?: number;
+  /** Of input that it puts into its cache; absent when it is not known, or when that costs nothing more. */
+  readonly cacheWriteUsd?: number;
+  /** What holds instead for a prompt of more tokens than this. */
+  readonly longPrompt?: { readonly aboveTokens: number; readonly inputUsd: number; readonly outputUsd: number };
+}
+
+/** One model. */
+export interface ModelInfo {
+  readonly id: string;
+  /** Other ids of the same model. */
+  readonly aliases: readonly string[];
+  /** The backends that may have it. */
+  readonly backends: readonly BackendKind[];
+  /** The largest context that it takes, prompt and answer together; undefined when it is not known. */
+  readonly contextTokens: number | undefined;
+  /** Whether it can call tools. */
+  readonly tools: boolean;
+  /** Compared with its kin; of local models on the same machine. */
+  readonly speed: 'fastest' | 'fast' | 'slower';
+  readonly bestFor: string;
+  /** Absent when it is free, or not known. */
+  readonly price?: ModelPrice;
+}
+
+/** The row of a model: by its id, an alias, or either with a date or a tag behind it, as in `qwen2.5:7b`. */
+export function modelInfo(id: string): ModelInfo | undefined {
+  const name = id.slice(id.lastIndexOf('/') + 1);
+  return byName.get(name) ?? byName.get(name.replace(version, ''));
+}
+
+/** The known models that a kind of backend may have. */
+export function modelsOf(kind: BackendKind): readonly ModelInfo[] {
+  return modelCatalog.filter(({ backends }) => backends.includes(kind));
+}
+
+const version = /(?::[\w.-]+|[-@]\d{4}-?\d{2}-?\d{2}|-latest)$/;
+
+const ofClaude = { backends: ['claude', 'anthropic'], tools: true } as const;
+const ofOpenAi = { backends: ['openai'], tools: true, aliases: [] } as const;
+const ofLocal = { backends: ['ollama', 'llamaCpp', 'vllm', 'lmStudio', 'localAi'], aliases: [] } as const;
+
+export const modelCatalog: readonly ModelInfo[] = [
+  // List prices as Claude Code 2.1 states them, November 2026; writes cost 1.25 of input, reads were computed from its bills.
+  {
+    ...ofClaude,
+    id: 'claude-haiku-5-5',
+    aliases: ['haiku'],
+    contextTokens: undefined,
+    speed: 'fastest',
+    bestFor: 'data fetching, simple routing',
+    price: {
+      inputUsd: 0.1,
+      outputUsd: 0.5,
+      cacheReadUsd: 0.01,
+      cacheWriteUsd: 0.125,
+      longPrompt: { aboveTokens: 100_000, inputUsd: 0.5, outputUsd: 2.5 },
+    },
+  },
+  {
+    ...ofClaude,
+    id: 'claude-sonnet-5-5',
+    aliases: ['sonnet'],
+    contextTokens: 1_000_000,
+    speed: 'fast',
+    bestFor: 'general tasks, orchestration',
+    price: { inputUsd: 2, outputUsd: 10, cacheReadUsd: 0.1, cacheWriteUsd: 2.5 },
+  },
+  {
+    ...ofClaude,
+    id: 'claude-opus-5-5',
+    aliases: ['opus'],
+    contextTokens: undefined,
+    speed: 'slower',
+    bestFor: 'complex reasoning, synthesis',
+    price: { inputUsd: 4, outputUsd: 20, cacheReadUsd: 0.2, cacheWriteUsd: 5 },
+  },
+  {
+    ...ofClaude,
+    id: 'claude-fable-5-2',
+    aliases: ['fable'],
+    contextTokens: undefined,
+    speed: 'slower',
+    bestFor: 'the hardest questions',
+    price: { inputUsd: 8, outputUsd: 40, cacheWriteUsd: 10 },
+  },
+  // Anthropic's list of September 2025.
+  {
+    ...ofClaude,
+    id: 'claude-sonnet-4-5',
+    aliases: [],
+    contextTokens: 200_000,
+    speed: 'fast',
+    bestFor: 'general tasks, orchestration',
+    price: { inputUsd: 3, outputUsd: 15, cacheReadUsd: 0.3, cacheWriteUsd: 3.75 },
+  },
+  // Anthropic's list of May 2025.
+  {
+    ...ofClaude,
+    id: 'claude-haiku-3-5-20241022',
+    aliases: ['claude-3-5-haiku', 'claude-haiku-3-5'],
+    contextTokens: 200_000,
+    speed: 'fastest',
+    bestFor: 'data fetching, simple routing',
+    price: { inputUsd: 0.8, outputUsd: 4, cacheReadUsd: 0.08, cacheWriteUsd: 1 },
+  },
+  {
+    ...ofClaude,
+    id: 'claude-sonnet-4-20250514',
+    aliases: ['claude-sonnet-4', 'claude-sonnet-4-0'],
+    contextTokens: 200_000,
+    speed: 'fast',
+    bestFor: 'general tasks, orchestration',
+    price: { inputUsd: 3, outputUsd: 15, cacheReadUsd: 0.3, cacheWriteUsd: 3.75 },
+  },
+  {
+    ...ofClaude,
+    id: 'claude-opus-4-20250514',
+    aliases: ['claude-opus-4', 'claude-opus-4-0'],
+    contextTokens: 200_000,
+    speed: 'slower',
+    bestFor: 'complex reasoning, synthesis',
+    price: { inputUsd: 15, outputUsd: 75, cacheReadUsd: 1.5, cacheWriteUsd: 18.75 },
+  },
+  // OpenAI's list of June 2025.
+  {
+    ...ofOpenAi,
+    id: 'gpt-4o-mini',
+    contextTokens: 128_000,
+    speed: 'fastest',
+    bestFor: 'routine work, experts with a narrow task',
+    price: { inputUsd: 0.15, outputUsd: 0.6, cacheReadUsd: 0.075 },
+  },
+  {
+    ...ofOpenAi,
+    id: 'gpt-4o',
+    contextTokens: 128_000,
+    speed: 'fast',
+    bestFor: 'general tasks',
+    price: { inputUsd: 2.5, outputUsd: 10, cacheReadUsd: 1.25 },
+  },
+  {
+    ...ofOpenAi,
+    id: 'gpt-4.1-mini',
+    contextTokens: 1_047_576,
+    speed: 'fastest',
+    bestFor: 'long prompts at a low price',
+    price: { inputUsd: 0.4, outputUsd: 1.6, cacheReadUsd: 0.1 },
+  },
+  {
+    ...ofOpenAi,
+    id: 'gpt-4.1',
+    contextTokens: 1_047_576,
+    speed: 'fast',
+    bestFor: 'code, long prompts',
+    price: { inputUsd: 2, outputUsd: 8, cacheReadUsd: 0.5 },
+  },
+  {
+    ...ofOpenAi,
+    id: 'gpt-4',
+    contextTokens: 8192,
+    speed: 'slower',
+    bestFor: 'what was made for it',
+    price: { inputUsd: 30, outputUsd: 60 },
+  },
+  // Models of local servers: whoever runs them pays for no token. The context is what they were trained for.
+  {
+    ...ofLocal,
+    id: 'llama3',
+    contextTokens: 8192,
+    tools: false,
+    speed: 'fast',
+    bestFor: 'chat, summaries',
+  },
+  {
+    ...ofLocal,
+    id: 'llama3.1',
+    contextTokens: 131_072,
+    tools: true,
+    speed: 'fast',
+    bestFor: 'general tasks, tools',
+  },
+  {
+    ...ofLocal,
+    id: 'llama3.2',
+    contextTokens: 131_072,
+    tools: true,
+    speed: 'fastest',
+    bestFor: 'small machines, simple routing',
+  },
+  {
+    ...ofLocal,
+    id: 'qwen2.5',
+    contextTokens: 32_768,
+    tools: true,
+    speed: 'fast',
+    bestFor: 'tools, structured answers',
+  },
+  {
+    ...ofLocal,
+    id: 'qwen2.5-coder',
+    contextTokens: 32_768,
+    tools: true,
+    speed: 'fast',
+    bestFor: 'code',
+  },
+  {
+    ...ofLocal,
+    id: 'qwen3',
+    contextTokens: 40_960,
+    tools: true,
+    speed: 'slower',
+    bestFor: 'reasoning, tools',
+  },
+  {
+    ...ofLocal,
+    id: 'gpt-oss',
+    contextTokens: 131_072,
+    tools: true,
+    speed: 'slower',
+    bestFor: 'reasoning, tools',
+  },
+  {
+    ...ofLocal,
+    id: 'mistral',
+    contextTokens: 32_768,
+    tools: true,
+    speed: 'fast',
+    bestFor: 'general tasks',
+  },
+  {
+    ...ofLocal,
+    id: 'gemma3',
+    contextTokens: 131_072,
+    tools: false,
+    speed: 'fast',
+    bestFor: 'writing, many languages',
+  },
+];
+
+const byName = new Map(modelCatalog.flatMap((row) => [row.id, ...row.aliases].map((name) => [name, row] as const)));
