@@ -45,6 +45,7 @@ export function subprocess(options: SubprocessOptions = {}): Backend {
   const row: BackendRow = backendCatalog[backend];
   const endpoint = options.endpoint ?? variable(row.variables.endpoint);
   const key = options.apiKey ?? (options.endpoint === undefined ? variable(row.variables.apiKey) : undefined);
+  const place = endpoint ?? row.endpoint;
   const inference = endpoint === undefined ? row.inference : inferenceAt(parseBaseUrl(endpoint));
   return claudeBackend('subprocess', {
     ...limits,
@@ -55,7 +56,7 @@ export function subprocess(options: SubprocessOptions = {}): Backend {
     info: backendInfo('subprocess', { inference }),
     env: {
       LLM_BACKEND: backend,
-      ...(endpoint === undefined ? {} : { LLM_ENDPOINT: endpoint }),
+      ...(place === undefined ? {} : { LLM_ENDPOINT: place }),
       ...(key === undefined || row.variables.apiKey === undefined ? {} : { [row.variables.apiKey]: key }),
       ...env,
     },

@@ -2,7 +2,7 @@
  * What a turn of Claude Code that went wrong means. Its `subtype` cannot be trusted: an error of the API comes as `success`
  * with `is_error`, and a stream that broke as `success` without text (measured with version 2.1.330).
  */
-import { type ErrorDetails, TroupeError } from '../../src/core/errors.ts';
+import { type ErrorCode, type ErrorDetails, errorCodes, TroupeError } from '../../src/core/errors.ts';
 import { asFieldsList, type Fields } from './fields.ts';
 import { type CallFacts, protocolError, replyError } from './http-errors.ts';
 import type { ProcessExit } from './process.ts';
@@ -14,6 +14,10 @@ export function resultError(call: CallFacts, result: Fields): TroupeError | unde
   const text = textOf(result['result']) || errorsOf(result).join('; ');
   if (reason.startsWith('aborted')) return about(call, 'TROUPE_ERR_ASK_CANCELLED', 'was interrupted', text);
   if (result['is_error'] !== true) return undefined;
+  // Our own wrapper says which of our errors it is.
+  const known = result['troupe_error'];
+  if (typeof known === 'string' && Object.hasOwn(errorCodes, known))
+    return new TroupeError(known as ErrorCode, call.redact(text), of(call));
   const status = result['api_error_status'];
   if (typeof status === 'number') return replyError(call, { status, headers: {}, text: apiText(text) });
   if (/not logged in|invalid api key|please run \/login/i.test(text))
