@@ -33,7 +33,8 @@ export class ClaudeSessions {
   /** Processes that live, start or end. */
   #count = 0;
   readonly #waiting: (() => void)[] = [];
-  readonly #ending = new Set<Promise<void>>();
+  /** By agent: resolves when the sessions that it no longer has are gone. */
+  readonly #ending = new Map<string, Promise<unknown>>();
 
   constructor(options: ClaudeSessionsOptions) {
     this.#options = options;
@@ -82,21 +83,23 @@ export class ClaudeSessions {
     if (this.#waiting.length > 0) void this.drop(agent);
   }
 
-  /** Ends the agent's session, if it has one. Resolves when its processes are gone. */
+  /** Ends the agent's session, if it has one. Resolves when all processes that it ever had are gone. */
   async drop(agent: string): Promise<void> {
     const held = this.#held.get(agent);
-    if (held === undefined) return;
-    this.#held.delete(agent);
-    this.#options.clock.clearTimeout(held.timer);
-    const ending = held.session.end().finally(() => this.#ending.delete(ending));
-    this.#ending.add(ending);
-    await ending;
+    if (held !== undefined) {
+      this.#held.delete(agent);
+      this.#options.clock.clearTimeout(held.timer);
+      const ending = Promise.allSettled([this.#ending.get(agent), held.session.end()]);
+      this.#ending.set(agent, ending);
+      void ending.then(() => this.#ending.get(agent) === ending && this.#ending.delete(agent));
+    }
+    await this.#ending.get(agent);
   }
 
   /** Ends all of them. */
   async close(): Promise<void> {
     for (const agent of [...this.#held.keys()]) void this.drop(agent);
-    await Promise.allSettled([...this.#ending]);
+    await Promise.allSettled([...this.#ending.values()]);
   }
 
   /** Waits until there is room and takes it. */

@@ -1,7 +1,8 @@
 /**
  * The request of Anthropic's Messages protocol: our words to its JSON.
  *
- * M1  The results of one step are one user message, right behind the message with their calls.
+ * M1  The results of one step are one user message, right behind the message with their calls. Users and assistants alternate,
+ *     also after a step that was interrupted.
  * M2  No text block is blank: the server refuses such a request.
  * M3  The marks of the cache stand outside the messages, whose bytes are kept.
  */
@@ -42,6 +43,7 @@ export const anthropicMessages = {
   encode: (message) => JSON.stringify(wireMessage(message)),
   encodeResults: (results) => JSON.stringify({ role: 'user', content: results.map(resultBlock) }),
   systemApart: true,
+  gap: JSON.stringify({ role: 'assistant', content: [{ type: 'text', text: '(interrupted)' }] }),
 } satisfies MessageFormat;
 
 /** The body of a request, as pieces of JSON. `parameters.extra` wins over all, its `output_config` field by field. */

@@ -18,6 +18,8 @@ export interface MessageFormat {
   readonly encodeResults?: (results: readonly ToolMessage[]) => string;
   /** The system message is no message of this protocol: it has a field of the request. */
   readonly systemApart?: true;
+  /** Stands between results and a prompt, where a step was interrupted. Absent: they may follow each other. */
+  readonly gap?: string;
 }
 
 /** The body of a request, as pieces in order: an object of these fields, and the messages as its last. */
@@ -44,6 +46,7 @@ export function messageBytes(
   if (conversation.system !== undefined && !format.systemApart) pieces.push(buffers.once(conversation.system));
   const body = buffers.ofLog(conversation.log, conversation.groupCount);
   if (body.length > 0) pieces.push(body);
+  pieces.push(...buffers.between(conversation.log.groups[conversation.groupCount - 1], prompt));
   for (const message of prompt) pieces.push(buffers.once(message));
   const last = pieces.pop();
   if (last !== undefined) pieces.push(last.subarray(0, -1));
@@ -77,8 +80,18 @@ class FormatBuffers {
       bytes = new LogBytes();
       this.#logs.set(log, bytes);
     }
-    for (let at = bytes.groupCount; at < groupCount; at += 1) bytes.append(this.#ofGroup(log.groups[at] ?? []));
+    for (let at = bytes.groupCount; at < groupCount; at += 1) {
+      const group = log.groups[at] ?? [];
+      bytes.append([...this.between(log.groups[at - 1], group), ...this.#ofGroup(group)]);
+    }
     return bytes.upTo(groupCount);
+  }
+
+  /** What must stand between a group and what follows it. */
+  between(group: Group | undefined, next: readonly Message[]): Uint8Array[] {
+    const { gap } = this.#format;
+    if (gap === undefined || group?.at(-1)?.role !== 'tool' || next[0]?.role !== 'user') return [];
+    return [Buffer.from(`${gap},`)];
   }
 
   #ofGroup(group: Group): Uint8Array[] {

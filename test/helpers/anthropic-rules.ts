@@ -46,9 +46,7 @@ function messageProblem({ role, content }: Fields, before: Fields | undefined): 
     return 'Unexpected role. The Messages API takes `system` at the top level.';
   if (blocks.length === 0) return 'all messages must have non-empty content';
   if (blocks.some(isBlankText)) return 'text content blocks must contain non-whitespace text';
-  // Between an interrupted step and the next prompt there is no answer; elsewhere roles alternate.
-  const afterResults = role === 'user' && blocksOf(before?.['content']).some(({ type }) => type === 'tool_result');
-  if (role === before?.['role'] && !afterResults) return 'roles must alternate between "user" and "assistant"';
+  if (role === before?.['role']) return 'roles must alternate between "user" and "assistant"';
   return role === 'assistant' ? assistantProblem(blocks) : userProblem(blocks, before);
 }
 

@@ -32,6 +32,11 @@ export function childrenOf(pid: number): number[] {
   return pids().filter((child) => parent.test(read(`/proc/${child}/stat`)));
 }
 
+/** Ends what a failed test left. */
+export function killAll(left: readonly number[]): void {
+  for (const pid of left.filter(isAlive)) process.kill(pid, 'SIGKILL');
+}
+
 /** The arguments of a process. */
 export function argumentsOf(pid: number): string[] {
   return read(`/proc/${pid}/cmdline`).split('\0').slice(0, -1);

@@ -205,6 +205,7 @@ describe('what goes out', () => {
             { type: 'tool_result', tool_use_id: 'c2', content: '' },
           ],
         },
+        { role: 'assistant', content: [text('(interrupted)')] },
         { role: 'user', content: 'Hi' },
       ],
       tools: [

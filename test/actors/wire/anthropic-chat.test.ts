@@ -101,6 +101,7 @@ it('each step is a message with calls and one with all its results, also when on
   ];
   const called = (...ids: string[]) => ids.map((id) => ({ type: 'tool_use', id, name: 'f', input: {} }));
   const result = (id: string) => ({ type: 'tool_result', tool_use_id: id, content: 'r' });
+  const interrupted = { role: 'assistant', content: [text('(interrupted)')] };
   // The last group holds two steps, as a conversation may that comes from elsewhere.
   const conversation = talk([hi, ...step('a', 'b')], step('c'), [hi, ...step('d'), ...step('e', 'f')]);
   expect(bodyOf({ conversation }).messages).toEqual([
@@ -109,11 +110,13 @@ it('each step is a message with calls and one with all its results, also when on
     { role: 'user', content: [result('a'), result('b')] },
     { role: 'assistant', content: called('c') },
     { role: 'user', content: [{ ...result('c'), is_error: true }] },
+    interrupted,
     hi,
     { role: 'assistant', content: called('d') },
     { role: 'user', content: [result('d')] },
     { role: 'assistant', content: called('e', 'f') },
     { role: 'user', content: [result('e'), result('f')] },
+    interrupted,
     hi,
   ]);
 });
