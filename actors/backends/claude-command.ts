@@ -67,6 +67,8 @@ export function commandEnvironment(setup: CommandSetup, { maxTokens }: ModelPara
     CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: '1',
     DISABLE_TELEMETRY: '1',
     MCP_TIMEOUT: '15000',
+    // What is sent is made smaller by us, if at all: a session that it rewrites cannot be gone on with at our marks.
+    DISABLE_AUTO_COMPACT: '1',
     ...(setup.apiKey === undefined ? {} : { ANTHROPIC_API_KEY: setup.apiKey }),
     ...(setup.endpoint === undefined ? {} : { ANTHROPIC_BASE_URL: setup.endpoint }),
     ...(setup.configDir === undefined ? {} : { CLAUDE_CONFIG_DIR: setup.configDir }),

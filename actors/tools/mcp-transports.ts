@@ -71,8 +71,7 @@ class StdioTransport implements Transport {
   }
 
   async send(message: JSONRPCMessage): Promise<void> {
-    if (this.#process === undefined)
-      throw new TroupeError('TROUPE_ERR_BACKEND_UNREACHABLE', 'The server does not run.');
+    if (this.#process === undefined) throw new TroupeError('TROUPE_ERR_PROCESS_DIED', 'The server does not run.');
     // A server that takes no more is ended; what it still owes fails then, with the reason.
     await this.#process.write(JSON.stringify(message)).catch(() => this.close());
   }

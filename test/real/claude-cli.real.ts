@@ -14,7 +14,7 @@ const world: World = processWorld(
       ...{ command: claudeCommand(), apiKey: 'contract-key', configDir: options.cwd, model: 'claude-sonnet-5-5' },
       ...{ builtInTools: ['Bash'], allowedTools: ['Bash'], maxProcesses: 4, ...options },
     }),
-  { timeoutMs: 120_000, repeats: ['400', '400-context', '404'] },
+  { timeoutMs: 120_000, repeats: ['400', '404'] },
 );
 
 const cases = contractCases(world);

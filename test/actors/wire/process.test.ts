@@ -112,7 +112,7 @@ describe('stdin and stdout', () => {
     const child = await start({ name: 'close-input', onLine });
     await line;
     const unread = {
-      code: 'TROUPE_ERR_BACKEND_UNREACHABLE',
+      code: 'TROUPE_ERR_PROCESS_DIED',
       message: expect.stringMatching(/^`node` takes no more input \(E/),
     };
     const written = await Promise.allSettled([child.write('a'), child.write('b'), child.write('c')]);
@@ -127,7 +127,7 @@ describe('stdin and stdout', () => {
     const child = await start({ name: 'polite', onLine });
     await line;
     const tooMuch = expect.objectContaining({ code: 'TROUPE_ERR_BACKEND_TOO_LARGE' });
-    const unread = expect.objectContaining({ code: 'TROUPE_ERR_BACKEND_UNREACHABLE' });
+    const unread = expect.objectContaining({ code: 'TROUPE_ERR_PROCESS_DIED' });
     const writing = Promise.allSettled([child.write('x'.repeat(70_000_000)), child.write('more')]);
     await child.end();
     expect((await writing).map((outcome) => outcome.status === 'rejected' && outcome.reason)).toEqual([
@@ -141,7 +141,7 @@ describe('stdin and stdout', () => {
     const child = await start({ name: 'polite', onLine });
     await line;
     const unread = expect(child.write('x'.repeat(10_000_000))).rejects.toMatchObject({
-      code: 'TROUPE_ERR_BACKEND_UNREACHABLE',
+      code: 'TROUPE_ERR_PROCESS_DIED',
     });
     expect(await child.end()).toEqual({ code: 7, signal: undefined, stderr: '' });
     await unread;
@@ -206,28 +206,28 @@ describe('the environment', () => {
 });
 
 describe('a start that is impossible', () => {
-  const unreachable = { code: 'TROUPE_ERR_BACKEND_UNREACHABLE', retryable: false };
+  const impossible = { code: 'TROUPE_ERR_PROCESS_START_FAILED', retryable: false };
   const env = { KEY: 'canary' };
 
   it.each([
     [
       { command: 'no-such-program' },
       {
-        ...unreachable,
+        ...impossible,
         message: 'Cannot start `no-such-program`: there is no such program. Install it, or give its full path.',
       },
     ],
     [
       { command: '/etc/passwd' },
-      { ...unreachable, message: 'Cannot start `/etc/passwd`: it may not be executed (EACCES).' },
+      { ...impossible, message: 'Cannot start `/etc/passwd`: it may not be executed (EACCES).' },
     ],
     [
       { command: 'sh', args: ['canary'.repeat(500_000)] },
-      { ...unreachable, message: 'Cannot start `sh`: its arguments and environment are too long (E2BIG).' },
+      { ...impossible, message: 'Cannot start `sh`: its arguments and environment are too long (E2BIG).' },
     ],
     [
       { command: 'sh', cwd: '/no/such/folder' },
-      { ...unreachable, message: 'Cannot start `sh`: the folder /no/such/folder of `cwd` does not exist.' },
+      { ...impossible, message: 'Cannot start `sh`: the folder /no/such/folder of `cwd` does not exist.' },
     ],
     [
       { command: 'sh', args: ['canary\0'] },
