@@ -23,7 +23,7 @@ export {
   type ScriptedStep,
   scripted,
 } from '../actors/backends/scripted.ts';
-export { type SubprocessOptions, subprocess } from '../actors/backends/subprocess.ts';
+export { type InnerBackend, type SubprocessOptions, subprocess } from '../actors/backends/subprocess.ts';
 export { type MemoryStoreOptions, memoryStore } from '../actors/store/memory.ts';
 export type {
   AskOutcome,

@@ -254,5 +254,6 @@ test('no example is left out', () => {
   const files = readdirSync(new URL('../examples', import.meta.url)).filter((name) => /^\d.*\.ts$/.test(name));
   expect(files.sort()).toEqual([
     ...['01-ask.ts', '02-tools.ts', '03-review.ts', '04-fallback.ts', '05-fastify.ts', '06-express.ts'],
+    ...['07-claude.ts', '08-cheap-model.ts', '09-local-model.ts', '10-dev-to-prod.ts'],
   ]);
 });

@@ -9,6 +9,7 @@ import { TroupeError } from '../../src/core/errors.ts';
 import type { ToolCall, ToolMessage, Usage } from '../../src/core/types.ts';
 import { addUsage, unknownUsage } from '../../src/core/usage.ts';
 import type { ModelEvent } from '../backend.ts';
+import { ownServer } from './claude-tools.ts';
 import { readApiUsage } from './claude-usage.ts';
 import { asFields, asFieldsList, type Fields } from './fields.ts';
 import type { ProcessExit } from './process.ts';
@@ -27,7 +28,7 @@ export interface Said {
 }
 
 /** The prefix of the names under which Claude Code knows our tools. */
-export const ownToolPrefix = 'mcp__troupe__';
+const ownToolPrefix = `mcp__${ownServer}__`;
 /** The tool by which it takes a structured answer; it is none of the agent's. */
 const structuredOutput = 'StructuredOutput';
 

@@ -29,7 +29,7 @@ import { Supervisor } from './supervisor.ts';
 
 /** Options of `createTroupe`; every one may be left out. */
 export interface TroupeOptions {
-  /** Backends by the name that agents use. Built-in ones need none of it: `openai`, `ollama`, `llamaCpp`, `vllm`, `lmStudio`, `localAi`, `offline`. */
+  /** Backends by the name that agents use. Built-in ones need none of it: see `backendCatalog`. */
   readonly backends?: Readonly<Record<string, Backend>>;
   /** What a spec leaves out. `defaults.backend`: the first of `backends`, else `offline`. */
   readonly defaults?: AgentSpec;
