@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
 import type { Backend } from '../../actors/backend.ts';
 import { scripted } from '../../actors/backends/scripted.ts';
+import { subprocess } from '../../actors/backends/subprocess.ts';
 import { createTroupe } from '../../src/runtime/troupe.ts';
 import { failure } from '../helpers/model-request.ts';
+import { builtWrapper } from '../wrapper/built.ts';
 import { type ModelServer, modelServer } from './server.ts';
 
 /** The program. */
@@ -46,7 +48,9 @@ const endpoints = {
   ...{ LLM_ENDPOINT: '', OLLAMA_HOST: '', LLAMA_CPP_ENDPOINT: '', VLLM_ENDPOINT: '', LM_STUDIO_ENDPOINT: '' },
   ...{ LOCALAI_ENDPOINT: '', ANTHROPIC_BASE_URL: '' },
 };
-const byModel = ['openai', 'anthropic', 'ollama', 'llamaCpp', 'vllm', 'lmStudio', 'localAi', 'claude', 'scripted'];
+const byModel = [
+  ...['openai', 'anthropic', 'ollama', 'llamaCpp', 'vllm', 'lmStudio', 'localAi', 'claude', 'subprocess', 'scripted'],
+];
 
 test.each([...byModel, 'offline'])('%s', { timeout: 30_000 }, async (backend) => {
   for (const name of Object.keys(endpoints)) vi.stubEnv(name, server.url);
@@ -55,7 +59,9 @@ test.each([...byModel, 'offline'])('%s', { timeout: 30_000 }, async (backend) =>
   vi.stubEnv('PATH', `${home}:${process.env['PATH']}`);
   const { hello, left, right, refusal, names, messages } = await program(
     backend,
-    backend === 'scripted' ? { scripted: scripted(script) } : {},
+    { scripted: { scripted: scripted(script) }, subprocess: { subprocess: subprocess({ wrapper: builtWrapper() }) } }[
+      backend
+    ] ?? {},
   );
   const replies = [hello, left, right];
   const said = messages.map(({ role, content }) => [role, content]);
