@@ -1,4 +1,4 @@
-/** The backend that the environment names: LLM_BACKEND, LLM_ENDPOINT, LLM_MODEL and the key of its kind. */
+/** The backend that the environment names: LLM_BACKEND, LLM_ENDPOINT, LLM_MODEL, LLM_STREAM and the key of its kind. */
 import type { Backend } from '../../actors/backend.ts';
 import { anthropic } from '../../actors/backends/anthropic.ts';
 import { offline } from '../../actors/backends/offline.ts';
@@ -25,6 +25,7 @@ interface Settings {
   readonly endpoint?: string;
   readonly model?: string;
   readonly apiKey?: string;
+  readonly stream?: boolean;
 }
 
 const makers: Readonly<Partial<Record<BackendKind, (settings: Settings) => Backend>>> = {
@@ -40,7 +41,7 @@ const makers: Readonly<Partial<Record<BackendKind, (settings: Settings) => Backe
 
 /** Reads the environment. Throws `TROUPE_ERR_BACKEND_UNKNOWN`. A key goes to no server that LLM_ENDPOINT does not name. */
 export function chooseBackend(environment: Environment): BackendChoice {
-  const { LLM_BACKEND, LLM_ENDPOINT, LLM_MODEL } = environment;
+  const { LLM_BACKEND, LLM_ENDPOINT, LLM_MODEL, LLM_STREAM } = environment;
   const name = LLM_BACKEND || 'openai';
   const make = Object.hasOwn(makers, name) ? makers[name as BackendKind] : undefined;
   if (make === undefined) {
@@ -58,6 +59,7 @@ export function chooseBackend(environment: Environment): BackendChoice {
     ...(endpoint !== undefined && { endpoint }),
     ...(model !== undefined && { model }),
     ...(apiKey !== undefined && { apiKey }),
+    ...(LLM_STREAM === 'false' && { stream: false }),
   };
   const sendsKey = key !== undefined && (LLM_ENDPOINT || !isOpenAi);
   return { model, keySource: (sendsKey && variable) || 'none', make: () => make(settings) };

@@ -321,6 +321,13 @@ describe('what is set', () => {
     expect(wrapper.lines[0]).toMatchObject({ apiKeySource: 'OPENAI_API_KEY' });
   });
 
+  test('whole answers of a server by LLM_STREAM=false', async () => {
+    const wrapper = run({ ...setup, environment: { LLM_STREAM: 'false' } });
+    await talk(wrapper, user('Hello'));
+    expect(results(wrapper)).toMatchObject([{ subtype: 'success', result: '0 before: Hello' }]);
+    expect(server.requests.at(-1)?.body).toMatchObject({ stream: false });
+  });
+
   test('any backend by LLM_BACKEND', async () => {
     const wrapper = run({ ...setup, endpoint: '', environment: { LLM_BACKEND: 'offline', LLM_MODEL: '' } });
     expect(await talk(wrapper, user('Hello'))).toBe(0);
