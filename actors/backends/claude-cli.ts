@@ -226,19 +226,18 @@ class ClaudeBackend {
       const { calls: toolCalls, usage } = end;
       return { ...said, text, toolCalls, finishReason, usage, costUsd: undefined, toolPhase: session.toolPhase() };
     }
-    const error = resultError(facts, end.result);
-    if (error !== undefined) throw error.with(partialText);
-    const answer = answerText(request, facts, end.result, text);
-    this.#sessions.rest(request.agent);
-    const { id, entry } = session;
-    return {
-      ...said,
-      text: answer,
-      toolCalls: [],
-      finishReason: finishReasonOf(end.result),
-      ...session.spendOf(end.result),
-      ...(entry === undefined ? {} : { session: { backend: this.#kind, id, entry } }),
-    };
+    const spend = session.spendOf(end.result);
+    try {
+      const answer = answerText(request, facts, end.result, text);
+      this.#sessions.rest(request.agent);
+      const { id, entry } = session;
+      const mark = entry === undefined ? {} : { session: { backend: this.#kind, id, entry } };
+      return { ...said, text: answer, toolCalls: [], finishReason: finishReasonOf(end.result), ...spend, ...mark };
+    } catch (thrown) {
+      // A turn that failed is paid for like any other.
+      request.onLateSpend?.(spend);
+      throw thrown;
+    }
   }
 }
 
@@ -280,7 +279,10 @@ function isAt({ id, entry }: ClaudeSession, mark: SessionMark | undefined): bool
   return mark === undefined ? entry === undefined : mark.id === id && mark.entry === entry;
 }
 
+/** The answer that a result stands for; throws when it is none. */
 function answerText(request: ModelRequest, facts: CallFacts, result: Readonly<Record<string, unknown>>, said: string) {
+  const error = resultError(facts, result);
+  if (error !== undefined) throw error.with({ partialText: said || undefined });
   const text = said === '' && typeof result['result'] === 'string' ? result['result'] : said;
   if (request.parameters.responseFormat?.type === 'schema') {
     if (asFields(result['structured_output']) === undefined) throw unstructured(facts, text);

@@ -300,6 +300,14 @@ test('three asks, a fork and two more asks cost what the server counted, to the 
   expect(troupes.at(-1)?.usage().costUsd).toBeCloseTo(usd, 10);
 });
 
+test('a turn that failed is paid for like any other', async () => {
+  const before = server.ledger.usd;
+  const agent = await spawn({ faults: ['empty-success'] }, { model: 'claude-sonnet-5-5' });
+  await failure(agent.ask('say Hello'));
+  expect(agent.costUsd).toBeGreaterThan(0);
+  expect(agent.costUsd).toBeCloseTo(server.ledger.usd - before, 10);
+});
+
 test('a structured answer comes as JSON, with no tool of the agent’s', async () => {
   const schema = { type: 'object', properties: { name: { type: 'string' } } } as const;
   const agent = await spawn({}, { parameters: { responseFormat: { type: 'schema', name: 'person', schema } } });
