@@ -44,6 +44,11 @@ export interface AnthropicOptions {
   readonly promptCaching?: boolean;
   /** False asks for one whole answer: a server may then work on for a caller who has left. Default true. */
   readonly stream?: boolean;
+  /**
+   * Whether tool results go without the control tokens of chat templates, such as `<|im_end|>`, by which a file could speak for
+   * the system. Default: at servers of your own, whose templates are not guarded against it.
+   */
+  readonly inertResults?: boolean;
   /** Cap on the bytes of one answer. Default 64 MB. */
   readonly maxReplyBytes?: number;
   /** Cap on the bytes of one event of a stream. Default 16 MB. */
@@ -69,12 +74,15 @@ export function anthropic(options: AnthropicOptions = {}): Backend {
     models: new ModelList({ ...shared, url: new URL(`${base.href}/models?limit=100`), fields: ['data', 'id'] }),
     openReply: (facts, onEvent) => new MessagesReply(facts, onEvent),
   };
+  const inference = inferenceAt(base);
+  const { inertResults = inference === 'local' } = options;
   const caching = atProvider ? 'all' : 'marked';
-  const defaults = { parameters, thinkingTokens, stream, caching: promptCaching ? caching : 'none' } as const;
+  const wanted = promptCaching ? caching : 'none';
+  const defaults = { parameters, thinkingTokens, stream, inertResults, caching: wanted } as const;
   return {
     kind,
     model: options.model ?? environment(place.variables.model) ?? row.model,
-    info: backendInfo(kind, { inference: inferenceAt(base) }),
+    info: backendInfo(kind, { inference }),
     call: async (request) => callServer(server, request, messagesBody(request, defaults)),
     describeModel: async (model, signal) => {
       const said = await askFacts(
@@ -102,6 +110,7 @@ const optionRules: Readonly<Record<keyof AnthropicOptions, Rule>> = {
   thinkingTokens: rules.positiveCount,
   promptCaching: rules.flag,
   stream: rules.flag,
+  inertResults: rules.flag,
   maxReplyBytes: rules.positiveCount,
   maxEventBytes: rules.positiveCount,
 };

@@ -36,6 +36,11 @@ export interface ChatServerOptions {
   readonly stream?: boolean;
   /** How the server calls the cap on generated tokens. Default: `max_completion_tokens` at OpenAI, else `max_tokens`. */
   readonly maxTokensField?: MaxTokensField;
+  /**
+   * Whether tool results go without the control tokens of chat templates, such as `<|im_end|>`, by which a file could speak for
+   * the system. Default: at servers of your own, whose templates are not guarded against it.
+   */
+  readonly inertResults?: boolean;
   /** Cap on the bytes of one answer. Default 64 MB. */
   readonly maxReplyBytes?: number;
   /** Cap on the bytes of one event of a stream. Default 16 MB. */
@@ -74,6 +79,8 @@ export function chatServer(row: ChatServerRow, options: ChatServerOptions): Back
   checkOptions(`${row.kind}()`, options, optionRules);
   const { base, apiKey, atProvider } = findServer(row, options);
   const { parameters, maxEventBytes, stream = true } = options;
+  const inference = inferenceAt(base);
+  const { inertResults = inference === 'local' } = options;
   const headers = requestHeaders({
     accept: stream ? 'text/event-stream, application/json' : 'application/json',
     apiKey,
@@ -104,11 +111,11 @@ export function chatServer(row: ChatServerRow, options: ChatServerOptions): Back
   return {
     kind,
     model: configured ?? unnamedModel,
-    info: backendInfo(kind, { inference: inferenceAt(base) }),
+    info: backendInfo(kind, { inference }),
     call: async (given) => {
       const request = { ...given, model: await named(given.model, given.signal) };
       await tools.pass(request);
-      return callServer(server, request, chatBody(request, { parameters, maxTokensField, stream }));
+      return callServer(server, request, chatBody(request, { parameters, maxTokensField, stream, inertResults }));
     },
     ...(facts.length === 0 ? {} : { describeModel: ask(facts) }),
     close: () => client.close(),
@@ -173,6 +180,7 @@ const optionRules: Readonly<Record<keyof ChatServerOptions, Rule>> = {
   stream: rules.flag,
   maxTokensField: (value: unknown) =>
     value === 'max_tokens' || value === 'max_completion_tokens' ? undefined : '`max_tokens` or `max_completion_tokens`',
+  inertResults: rules.flag,
   maxReplyBytes: rules.positiveCount,
   maxEventBytes: rules.positiveCount,
 };

@@ -45,6 +45,11 @@ export interface OllamaOptions {
   readonly parameters?: ModelParameters;
   /** False asks for one whole answer: the server may then work on for a caller who has left. Default true. */
   readonly stream?: boolean;
+  /**
+   * Whether tool results go without the control tokens of chat templates, such as `<|im_end|>`, by which a file could speak for
+   * the system. Default: at servers of your own, whose templates are not guarded against it.
+   */
+  readonly inertResults?: boolean;
   /** Cap on the bytes of one answer. Default 64 MB. */
   readonly maxReplyBytes?: number;
   /** Cap on the bytes of one line of a stream. Default 16 MB. */
@@ -60,6 +65,8 @@ export function ollama(options: OllamaOptions = {}): Backend {
 function overNative(options: OllamaOptions): Backend {
   const { parameters, keepAlive, think, contextTokens = 8192, stream = true, maxEventBytes } = options;
   const base = baseUrl(options.endpoint);
+  const inference = inferenceAt(new URL(base));
+  const { inertResults = inference === 'local' } = options;
   const accept = stream ? `${ndjsonFraming.contentType}, application/json` : 'application/json';
   const headers = requestHeaders({ accept, headers: options.headers });
   const { maxReplyBytes } = options;
@@ -78,10 +85,10 @@ function overNative(options: OllamaOptions): Backend {
   return {
     kind,
     model: modelOf(options),
-    info: backendInfo(kind, { inference: inferenceAt(new URL(base)) }),
+    info: backendInfo(kind, { inference }),
     call: async (request) => {
       await tools.pass(request);
-      const body = ollamaBody(request, { parameters, contextTokens, keepAlive, think, stream });
+      const body = ollamaBody(request, { parameters, contextTokens, keepAlive, think, stream, inertResults });
       return callServer(server, request, body);
     },
     describeModel,
@@ -127,6 +134,7 @@ const optionRules: Readonly<Record<keyof OllamaOptions, Rule>> = {
   headers: rules.object,
   parameters: rules.object,
   stream: rules.flag,
+  inertResults: rules.flag,
   maxReplyBytes: rules.positiveCount,
   maxEventBytes: rules.positiveCount,
 };

@@ -17,6 +17,7 @@ import type {
   UserMessage,
 } from '../../src/core/types.ts';
 import type { ModelRequest } from '../backend.ts';
+import { withInertResults } from './control-tokens.ts';
 import { type MessageFormat, requestBytes } from './conversation-bytes.ts';
 import { asFields, parseFields } from './fields.ts';
 import { defaultMaxTokens } from './openai-chat.ts';
@@ -36,6 +37,8 @@ export interface MessagesDefaults {
   readonly caching: Caching;
   /** Whether to ask for a stream, or for one whole message. */
   readonly stream: boolean;
+  /** Whether tool results go without the control tokens of chat templates. Default false. */
+  readonly inertResults?: boolean | undefined;
 }
 
 /** How this protocol writes messages. */
@@ -45,6 +48,7 @@ export const anthropicMessages = {
   systemApart: true,
   gap: JSON.stringify({ role: 'assistant', content: [{ type: 'text', text: '(interrupted)' }] }),
 } satisfies MessageFormat;
+const inertMessages = withInertResults(anthropicMessages);
 
 /** The body of a request, as pieces of JSON. `parameters.extra` wins over all, its `output_config` field by field. */
 export function messagesBody(request: ModelRequest, defaults: MessagesDefaults): Uint8Array[] {
@@ -66,7 +70,7 @@ export function messagesBody(request: ModelRequest, defaults: MessagesDefaults):
     ...outputFields(parameters, outputConfig),
     ...extra,
   };
-  return requestBytes(fields, anthropicMessages, request);
+  return requestBytes(fields, defaults.inertResults ? inertMessages : anthropicMessages, request);
 }
 
 const keep = { type: 'ephemeral' };

@@ -1,6 +1,7 @@
 /** The request of Ollama's `/api/chat`: our words to its JSON. */
 import type { JsonObject, Message, ModelParameters } from '../../src/core/types.ts';
 import type { ModelRequest } from '../backend.ts';
+import { withInertResults } from './control-tokens.ts';
 import { type MessageFormat, requestBytes } from './conversation-bytes.ts';
 import { asFields, parseFields } from './fields.ts';
 import { defaultMaxTokens, wireTool } from './openai-chat.ts';
@@ -14,10 +15,13 @@ export interface OllamaDefaults {
   readonly think?: boolean | string | undefined;
   /** Whether to ask for a stream, or for one whole answer. */
   readonly stream: boolean;
+  /** Whether tool results go without the control tokens of chat templates. Default false. */
+  readonly inertResults?: boolean | undefined;
 }
 
 /** How this protocol writes messages. */
 export const ollamaMessages: MessageFormat = { encode: (message) => JSON.stringify(wireMessage(message)) };
+const inertMessages = withInertResults(ollamaMessages);
 
 /**
  * The body of a request, as pieces of JSON. `parameters.extra` wins over all, its `options` one by one.
@@ -47,7 +51,7 @@ export function ollamaBody(request: ModelRequest, defaults: OllamaDefaults): Uin
     },
     ...extra,
   };
-  return requestBytes(fields, ollamaMessages, request);
+  return requestBytes(fields, defaults.inertResults ? inertMessages : ollamaMessages, request);
 }
 
 /** Calls and results have no ids here: a result belongs to the call of its name, in order. */

@@ -1,6 +1,7 @@
 /** The request of the OpenAI chat completions protocol: our words to its JSON. */
 import type { JsonObject, Message, ModelParameters, ToolDefinition, UserMessage } from '../../src/core/types.ts';
 import type { ModelRequest } from '../backend.ts';
+import { withInertResults } from './control-tokens.ts';
 import { type MessageFormat, requestBytes } from './conversation-bytes.ts';
 import { isJson } from './fields.ts';
 
@@ -17,10 +18,13 @@ export interface ChatDefaults {
   readonly maxTokensField: MaxTokensField;
   /** Whether to ask for a stream, or for one whole completion. */
   readonly stream: boolean;
+  /** Whether tool results go without the control tokens of chat templates. Default false. */
+  readonly inertResults?: boolean | undefined;
 }
 
 /** How this protocol writes messages. */
 export const chatMessages: MessageFormat = { encode: (message) => JSON.stringify(wireMessage(message)) };
+const inertMessages = withInertResults(chatMessages);
 
 /** The body of a request, as pieces of JSON. A stream is asked for with its usage; `parameters.extra` wins over all. */
 export function chatBody(request: ModelRequest, defaults: ChatDefaults): Uint8Array[] {
@@ -39,7 +43,7 @@ export function chatBody(request: ModelRequest, defaults: ChatDefaults): Uint8Ar
     response_format: responseFormat(parameters),
     ...extra,
   };
-  return requestBytes(fields, chatMessages, request);
+  return requestBytes(fields, defaults.inertResults ? inertMessages : chatMessages, request);
 }
 
 function wireMessage(message: Message): object {
