@@ -35,7 +35,10 @@ export type {
 } from '../actors/store/store.ts';
 export type { CodeFilesOptions } from '../actors/tools/code-files.ts';
 export { codeTools } from '../actors/tools/code-tools.ts';
-export { type StandardSchema, type Tool, type ToolContext, type ToolOptions, tool } from '../actors/tools/tool.ts';
+export type { McpAuthProvider, McpServerConfig, McpServers } from '../actors/tools/mcp-config.ts';
+export { loadMcpConfig, type McpConfigFileOptions } from '../actors/tools/mcp-config-file.ts';
+export type { Schema, StandardSchema } from '../actors/tools/schema.ts';
+export { type Tool, type ToolContext, type ToolOptions, tool } from '../actors/tools/tool.ts';
 export {
   type BackendKind,
   type BackendRow,
@@ -76,12 +79,21 @@ export type {
 } from './core/types.ts';
 export type { Spend } from './core/usage.ts';
 export type { Agent, AgentState, ForkOptions } from './runtime/agent.ts';
-export type { AgentSpec, FallbackTarget, MailboxPolicy, Timeouts } from './runtime/agent-spec.ts';
+export type {
+  AgentSpec,
+  ApprovalPolicy,
+  FallbackTarget,
+  MailboxPolicy,
+  PrintedToolCalls,
+  Timeouts,
+} from './runtime/agent-spec.ts';
+export type { ApprovalDecision, PendingApproval } from './runtime/approval.ts';
 export type { AskOptions } from './runtime/ask.ts';
 export type { AskHandle, AskStatus } from './runtime/ask-handle.ts';
 export { type AskAllOptions, type AskRequest, type AskResult, askAll, race } from './runtime/ask-many.ts';
 export type { Reply, StreamEvent } from './runtime/reply.ts';
 export type { ReplyStream } from './runtime/reply-stream.ts';
+export type { OutputOf } from './runtime/structured-output.ts';
 export {
   type AgentInfo,
   createTroupe,
@@ -90,3 +102,12 @@ export {
   type TroupeEvents,
   type TroupeOptions,
 } from './runtime/troupe.ts';
+export type {
+  McpPrompt,
+  McpPromptMessage,
+  McpRequestOptions,
+  McpResource,
+  McpResourceContent,
+  TroupeMcp,
+} from './runtime/troupe-mcp.ts';
+export type { AgentWarning, WarningCode } from './runtime/warnings.ts';

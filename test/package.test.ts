@@ -112,7 +112,7 @@ test('the code in the README compiles against the package', () => {
     writeFileSync(file, `${code}\nexport {};\n`);
     return file;
   });
-  expect(files.length).toBe(3);
+  expect(files.length).toBe(4);
   expect(typeCheck('--module', 'nodenext', ...files).stdout).toBe('');
 });
 

@@ -18,7 +18,8 @@ export function errorText(error: unknown): string {
   return cut(reasonOf(error).replace(/^MCP error -?\d+: /, ''));
 }
 
-function partText(part: Fields): string {
+/** One part of a content as text. */
+export function partText(part: Fields): string {
   const { type, text, uri, mimeType } = part;
   if (type === 'text' && typeof text === 'string') return text;
   const resource = asFields(part['resource']);

@@ -1,26 +1,7 @@
 /** Function tools: what a user writes, and what the model is told of it. */
-import { TroupeError } from '../../src/core/errors.ts';
-import type { JsonObject, ToolDefinition } from '../../src/core/types.ts';
-
-/** The part of the Standard Schema interface (standardschema.dev) that tools use; zod ≥ 4.2 schemas have it. */
-export interface StandardSchema<Output = unknown> {
-  readonly '~standard': {
-    readonly version: 1;
-    readonly vendor: string;
-    readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
-    readonly types?: { readonly input: unknown; readonly output: Output } | undefined;
-    readonly jsonSchema?: { readonly input: (options: { readonly target: 'draft-07' }) => Record<string, unknown> };
-  };
-}
-
-type SchemaResult<Output> =
-  | { readonly value: Output; readonly issues?: undefined }
-  | { readonly issues: readonly SchemaIssue[] };
-
-interface SchemaIssue {
-  readonly message: string;
-  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
-}
+import { checkOptions, type Rule, rules } from '../../src/core/options.ts';
+import type { ToolCall, ToolDefinition } from '../../src/core/types.ts';
+import { type Checked, readSchema, type Schema } from './schema.ts';
 
 /** What `execute` is told besides its arguments. */
 export interface ToolContext {
@@ -38,78 +19,64 @@ export interface ToolOptions<Arguments> {
   /** What it does and when to use it, for the model. */
   readonly description: string;
   /** A Standard Schema (zod) or a JSON Schema, of an object. Default: no arguments. */
-  readonly parameters?: StandardSchema<Arguments> | JsonObject;
+  readonly parameters?: Schema<Arguments>;
   /** Does the work. The model sees a string as it is, other data as JSON, `undefined` as "done", a throw as an error. */
   readonly execute: (args: Arguments, context: ToolContext) => unknown;
+  /**
+   * Whether somebody must allow a call before it runs: every call, or those for which the function says so. What it throws,
+   * and that it takes too long, means yes. Default false. See `agent.approve`.
+   *
+   * Tools that a backend runs itself, such as those of Claude Code, do not pass here: its permission mode decides on them.
+   */
+  readonly approve?: boolean | ((args: Arguments, call: ToolCall) => boolean | Promise<boolean>);
+  /** Whether a call that was interrupted may be run again as if it had not been. Default false. */
+  readonly idempotent?: boolean;
+  /** Milliseconds that one call may take. Default: the agent's `timeouts.toolMs`. */
+  readonly timeoutMs?: number;
 }
 
 /** A checked tool, ready for any agent. */
 export interface Tool {
   readonly definition: ToolDefinition;
+  /** As in `ToolOptions`, with arguments that `check` let through. */
+  readonly approve?: boolean | ((args: unknown, call: ToolCall) => boolean | Promise<boolean>);
+  /** As in `ToolOptions`. */
+  readonly idempotent?: boolean;
+  /** As in `ToolOptions`. */
+  readonly timeoutMs?: number;
   /** Checks the arguments: the value for `run`, or what is wrong with them, in words for the model. */
-  readonly check: (args: unknown) => Promise<{ readonly value: unknown } | { readonly problem: string }>;
+  readonly check: (args: unknown) => Promise<Checked>;
   /** Runs with arguments that `check` let through. */
   readonly run: (args: unknown, context: ToolContext) => Promise<unknown>;
 }
 
-/** Makes a tool. Throws `TROUPE_ERR_OPTION_INVALID` for a bad name or a schema that gives no JSON Schema. */
+/** Makes a tool. Throws `TROUPE_ERR_OPTION_INVALID` for a wrong option or a schema that gives no JSON Schema. */
 export function tool<Arguments = Record<string, unknown>>(options: ToolOptions<Arguments>): Tool {
+  checkOptions('tool()', options, toolRules);
   const { name, description, parameters = { type: 'object', properties: {} }, execute } = options;
-  if (!/^[\w-]{1,64}$/.test(name)) {
-    throw invalid(`\`name\` of a tool must be 1 to 64 letters, digits, "_" or "-", not ${JSON.stringify(name)}.`);
-  }
-  const standard = '~standard' in parameters ? (parameters as StandardSchema<Arguments>) : undefined;
-  const schema = standard === undefined ? (parameters as JsonObject) : jsonSchemaOf(name, standard);
-  const check =
-    standard === undefined ? jsonSchemaCheck(name, schema) : (args: unknown) => standardCheck(standard, args);
+  const { approve = false, idempotent = false, timeoutMs } = options;
+  const { json, check } = readSchema(`\`parameters\` of tool "${name}"`, parameters);
   return {
-    definition: { name, description, parameters: schema },
+    definition: { name, description, parameters: json },
+    approve: typeof approve === 'boolean' ? approve : (args, call) => approve(args as Arguments, call),
+    idempotent,
+    ...(timeoutMs !== undefined && { timeoutMs }),
     check,
     run: async (args, context) => execute(args as Arguments, context),
   };
 }
 
-function jsonSchemaOf(name: string, schema: StandardSchema): JsonObject {
-  const convert = schema['~standard'].jsonSchema?.input;
-  if (convert === undefined) {
-    throw invalid(
-      `\`parameters\` of tool "${name}" is a ${schema['~standard'].vendor} schema that gives no JSON Schema. ` +
-        'Use zod 4.2 or later, or pass a JSON Schema.',
-    );
-  }
-  const { $schema: _dialect, ...json } = convert({ target: 'draft-07' }) as { $schema?: unknown };
-  return json as JsonObject;
-}
+const toolName: Rule = (value) =>
+  typeof value === 'string' && /^[\w-]{1,64}$/.test(value)
+    ? undefined
+    : 'a text of 1 to 64 letters, digits, "_" or "-"';
 
-async function standardCheck(schema: StandardSchema, args: unknown) {
-  const result = await schema['~standard'].validate(args);
-  return result.issues === undefined ? { value: result.value } : { problem: describe(result.issues) };
-}
-
-/** A check by JSON Schema; zod is loaded at the first call. */
-function jsonSchemaCheck(name: string, schema: JsonObject) {
-  let compiled: Promise<StandardSchema> | undefined;
-  return async (args: unknown) => {
-    compiled ??= import('zod').then(({ z }) => z.fromJSONSchema(schema as Parameters<typeof z.fromJSONSchema>[0]));
-    try {
-      return await standardCheck(await compiled, args);
-    } catch (cause) {
-      throw new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`parameters\` of tool "${name}" is no usable JSON Schema.`, {
-        cause,
-      });
-    }
-  };
-}
-
-function describe(issues: readonly SchemaIssue[]): string {
-  return issues
-    .map(({ message, path = [] }) => {
-      const keys = path.map((part) => (typeof part === 'object' ? part.key : part));
-      return keys.length === 0 ? message : `${keys.map(String).join('.')}: ${message}`;
-    })
-    .join('; ');
-}
-
-function invalid(message: string): TroupeError {
-  return new TroupeError('TROUPE_ERR_OPTION_INVALID', message);
-}
+const toolRules: Readonly<Record<keyof ToolOptions<unknown>, Rule>> = {
+  name: toolName,
+  description: rules.anyText,
+  parameters: (value) => (typeof value === 'function' ? undefined : rules.object(value)),
+  execute: rules.callback,
+  approve: (value) => (['boolean', 'function'].includes(typeof value) ? undefined : 'true, false or a function'),
+  idempotent: rules.flag,
+  timeoutMs: rules.positiveMs,
+};

@@ -3,7 +3,7 @@ import type { JsonObject, Message, ModelParameters, ToolDefinition, UserMessage 
 import type { ModelRequest } from '../backend.ts';
 import { withInertResults } from './control-tokens.ts';
 import { type MessageFormat, requestBytes } from './conversation-bytes.ts';
-import { isJson } from './fields.ts';
+import { asFields, isJson } from './fields.ts';
 
 /** The name of the cap on generated tokens: OpenAI's newer models refuse the old one, other servers know no other. */
 export type MaxTokensField = 'max_tokens' | 'max_completion_tokens';
@@ -82,5 +82,19 @@ function maxTokens(parameters: ModelParameters, field: MaxTokensField, extra: Js
 function responseFormat({ responseFormat: format }: ModelParameters): object | undefined {
   if (format === undefined) return undefined;
   if (format.type === 'json') return { type: 'json_object' };
-  return { type: 'json_schema', json_schema: { name: format.name, schema: format.schema, strict: true } };
+  const { name, schema } = format;
+  return { type: 'json_schema', json_schema: { name, schema, strict: isStrict(schema) } };
+}
+
+/** Whether every object in a schema is closed and requires all it has: OpenAI refuses any other as a strict one. */
+function isStrict(schema: unknown): boolean {
+  if (Array.isArray(schema)) return schema.every(isStrict);
+  const fields = asFields(schema);
+  if (fields === undefined) return true;
+  const properties = asFields(fields['properties']);
+  const required: unknown = fields['required'];
+  const isOpen = properties !== undefined || fields['type'] === 'object';
+  if (isOpen && fields['additionalProperties'] !== false) return false;
+  if (Object.keys(properties ?? {}).some((name) => !Array.isArray(required) || !required.includes(name))) return false;
+  return Object.values(fields).every(isStrict);
 }

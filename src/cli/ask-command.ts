@@ -1,5 +1,6 @@
 /** `troupe ask [prompt...]`: one ask; the answer is shown while it arrives. */
 import { text as readAll } from 'node:stream/consumers';
+import { loadMcpConfig } from '../../actors/tools/mcp-config-file.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { ModelParameters } from '../core/types.ts';
 import { createTroupe } from '../runtime/troupe.ts';
@@ -13,6 +14,7 @@ export interface AskFlags extends BackendFlags {
   readonly temperature?: number;
   readonly maxTokens?: number;
   readonly timeout: number;
+  readonly mcpConfig?: string;
   readonly json?: true;
 }
 
@@ -20,16 +22,18 @@ export interface AskFlags extends BackendFlags {
 export async function askCommand(words: readonly string[], flags: AskFlags): Promise<number> {
   const prompt = await promptOf(words);
   const { backend, model, backends } = await chooseBackend(flags);
-  const { system, fallback = [], temperature, maxTokens } = flags;
+  const { system, fallback = [], temperature, maxTokens, mcpConfig } = flags;
   const parameters: ModelParameters = {
     ...(temperature !== undefined && { temperature }),
     ...(maxTokens !== undefined && { maxTokens }),
   };
+  const mcp = mcpConfig === undefined ? {} : await loadMcpConfig(mcpConfig);
   const troupe = createTroupe({ backends });
   const stop = onInterrupt();
   try {
-    const route = { backend, fallback, ...(model !== undefined && { model }) };
+    const route = { backend, fallback, mcp, ...(model !== undefined && { model }) };
     const agent = await troupe.spawn('ask', { ...route, parameters, ...(system !== undefined && { system }) });
+    troupe.on('approval-needed', ({ call }) => agent.approve(call, { deny: 'nobody is there to allow it.' }));
     const stream = agent.stream(prompt, { timeoutMs: flags.timeout * 1000, signal: stop.signal });
     if (flags.json) process.stdout.write(`${JSON.stringify(await stream.reply, undefined, 2)}\n`);
     else await showAnswer(stream);

@@ -1,9 +1,12 @@
 /** `troupe chat`: a conversation at the terminal, with one agent or several. */
+import { codeTools } from '../../actors/tools/code-tools.ts';
+import { loadMcpConfig } from '../../actors/tools/mcp-config-file.ts';
 import { isTroupeError } from '../core/errors.ts';
 import { createTroupe } from '../runtime/troupe.ts';
 import { Cast } from './chat-cast.ts';
 import { Draft, type Entry } from './chat-draft.ts';
 import { ChatLines } from './chat-lines.ts';
+import { Permission } from './chat-permission.ts';
 import { type BackendFlags, chooseBackend } from './choose-backend.ts';
 import { showAnswer } from './show-answer.ts';
 import { note, oneLine } from './terminal.ts';
@@ -11,15 +14,20 @@ import { note, oneLine } from './terminal.ts';
 export interface ChatFlags extends BackendFlags {
   readonly system?: string;
   readonly fallback?: readonly string[];
+  readonly mcpConfig?: string;
+  /** A path whose code the agents may read; each call is asked for. */
+  readonly code?: string;
 }
 
 /** Chats until the input ends; gives the exit code. */
-export async function chatCommand({ system, fallback = [], ...flags }: ChatFlags): Promise<number> {
+export async function chatCommand({ system, fallback = [], mcpConfig, code, ...flags }: ChatFlags): Promise<number> {
   const { backend, model, backends } = await chooseBackend(flags);
+  const mcp = mcpConfig === undefined ? {} : await loadMcpConfig(mcpConfig);
   const troupe = createTroupe({ backends });
   try {
-    const route = { backend, fallback, ...(model !== undefined && { model }) };
-    const spec = { ...route, ...(system !== undefined && { system }) };
+    const route = { backend, fallback, mcp, ...(model !== undefined && { model }) };
+    const tools = code === undefined ? [] : codeTools(code).map((tool) => ({ ...tool, approve: true }));
+    const spec = { ...route, tools, ...(system !== undefined && { system }) };
     return await new Chat(new Cast(troupe, spec, await troupe.spawn('chat', spec))).run();
   } finally {
     await troupe.close();
@@ -30,6 +38,7 @@ class Chat {
   readonly #cast: Cast;
   readonly #draft = new Draft();
   readonly #lines = new ChatLines(() => this.#interrupt());
+  readonly #permission = new Permission((text) => this.#question(text));
   /** Cancels the answer that is running. */
   #answer: AbortController | undefined;
   #code = 0;
@@ -41,7 +50,7 @@ class Chat {
   async run(): Promise<number> {
     if (this.#lines.isTerminal) note('/help says what there is, /exit leaves.');
     this.#prompt();
-    for await (const line of this.#lines) {
+    for (let line = await this.#lines.next(); line !== undefined; line = await this.#lines.next()) {
       const entry = this.#draft.take(line);
       if (entry !== undefined) await this.#enter(entry);
       if (this.#cast.isOver || this.#code !== 0) break;
@@ -58,14 +67,28 @@ class Chat {
     if (text.trim() === '') return;
     this.#lines.hush();
     this.#answer = new AbortController();
+    const agent = this.#cast.current;
     try {
       if (isCommand) say(await this.#cast.run(text));
-      else await showAnswer(this.#cast.current.stream(text, { signal: this.#answer.signal }));
+      else {
+        const stream = agent.stream(text, { signal: this.#answer.signal });
+        await showAnswer(stream, (call) => this.#permission.decide(agent, call));
+      }
     } catch (error) {
       note(failureLine(error));
     } finally {
       this.#answer = undefined;
     }
+  }
+
+  /** Asks in the middle of an answer; undefined when that is cancelled, or the input ends. */
+  async #question(text: string): Promise<string | undefined> {
+    if (this.#lines.isTerminal) this.#lines.prompt(text);
+    else note(text.trimEnd());
+    const line = await this.#lines.next(this.#answer?.signal);
+    this.#lines.hush();
+    if (line === undefined && this.#lines.isTerminal) process.stdout.write('\n');
+    return line;
   }
 
   #prompt(): void {

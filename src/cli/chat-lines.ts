@@ -16,12 +16,15 @@ class Echo extends Writable {
   }
 }
 
-/** Iterate it at once: lines that nobody waits for are kept only from then on. */
-export class ChatLines implements AsyncIterable<string> {
+/** Ask for a line at once: lines that nobody waits for are kept only from then on. */
+export class ChatLines {
   readonly isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
   readonly #echo = new Echo();
   readonly #readline: Interface;
   readonly #onInterrupt: () => void;
+  readonly #lines = this.#read();
+  /** The line that was asked for and is not taken yet. */
+  #coming: Promise<IteratorResult<string, void>> | undefined;
   /** Lines that were typed while an answer was being written, and are not shown yet. */
   #ahead = 0;
   #isOver = false;
@@ -45,7 +48,16 @@ export class ChatLines implements AsyncIterable<string> {
     process.on('SIGINT', onInterrupt);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<string, void, void> {
+  /** The next line; undefined when there is none, or once `signal` is aborted: whoever asks then gets the line. */
+  async next(signal?: AbortSignal): Promise<string | undefined> {
+    this.#coming ??= this.#lines.next();
+    const given = await (signal === undefined ? this.#coming : Promise.race([this.#coming, aborted(signal)]));
+    if (given === undefined) return undefined;
+    this.#coming = undefined;
+    return given.value ?? undefined;
+  }
+
+  async *#read(): AsyncGenerator<string, void, void> {
     for await (const line of this.#readline) {
       if (this.#ahead > 0) {
         this.#ahead -= 1;
@@ -82,9 +94,16 @@ export class ChatLines implements AsyncIterable<string> {
     return !wasEmpty;
   }
 
-  /** Ends the iteration, and gives the terminal and Ctrl-C back. */
+  /** Ends the lines, and gives the terminal and Ctrl-C back. */
   close(): void {
     process.off('SIGINT', this.#onInterrupt);
     this.#readline.close();
   }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
 }

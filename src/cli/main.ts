@@ -11,6 +11,8 @@ import { oneLine } from './terminal.ts';
 /** Errors that say that the command line was wrong. */
 const usageCodes = ['TROUPE_ERR_OPTION_INVALID', 'TROUPE_ERR_BACKEND_UNKNOWN', 'TROUPE_ERR_PATH_REFUSED'];
 
+const mcpHelp = 'file of the form of .mcp.json: starts the MCP servers that it names, for their tools';
+
 const backendHelp = 'backend; unasked, a model server on this machine, else the embedded rules';
 
 const program = new Command('troupe')
@@ -31,6 +33,7 @@ program
   .option('--model <id>', 'model')
   .option('--endpoint <url>', 'OpenAI-compatible server to use')
   .option('--fallback <names...>', 'backends to go on with when the first fails')
+  .option('--mcp-config <file>', mcpHelp)
   .option('--temperature <number>', 'how freely the model chooses', number)
   .option('--max-tokens <count>', 'cap on generated tokens', number)
   .option('--timeout <seconds>', 'time for the ask', number, 600)
@@ -48,6 +51,8 @@ program
   .option('--model <id>', 'model')
   .option('--endpoint <url>', 'OpenAI-compatible server to use')
   .option('--fallback <names...>', 'backends to go on with when the first fails')
+  .option('--mcp-config <file>', mcpHelp)
+  .option('--code <path>', 'code that the agents may read; you are asked for each call')
   .action(async (flags: ChatFlags) => {
     const { chatCommand } = await import('./chat-command.ts');
     process.exitCode = await chatCommand(flags);

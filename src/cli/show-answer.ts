@@ -1,10 +1,14 @@
 /** A streamed answer on a terminal: its text on standard output, what a person should know on standard error. */
+import type { ToolCall } from '../core/types.ts';
 import type { Reply } from '../runtime/reply.ts';
 import type { ReplyStream } from '../runtime/reply-stream.ts';
 import { note, oneLine, plain } from './terminal.ts';
 
-/** Prints the answer while it arrives, without control codes, and ends its last line. Rejects with what the ask fails with. */
-export async function showAnswer(stream: ReplyStream): Promise<void> {
+/**
+ * Prints the answer while it arrives, without control codes, and ends its last line. Rejects with what the ask fails with.
+ * `decide` is called for each tool call that somebody must allow.
+ */
+export async function showAnswer(stream: ReplyStream, decide?: (call: ToolCall) => Promise<void>): Promise<void> {
   let endsLine = true;
   const endLine = () => {
     if (!endsLine) process.stdout.write('\n');
@@ -16,6 +20,9 @@ export async function showAnswer(stream: ReplyStream): Promise<void> {
         const text = plain(event.text);
         process.stdout.write(text);
         if (text !== '') endsLine = text.endsWith('\n');
+      } else if (event.type === 'approval-needed') {
+        endLine();
+        await decide?.(event.call);
       } else if (event.type === 'retry') note(`Trying again: ${oneLine(event.error.message)}`);
       else if (event.type === 'fallback') note(`Going on with ${event.backend}: ${oneLine(event.error.message)}`);
     }

@@ -37,7 +37,10 @@ export const errorCodes = {
   TROUPE_ERR_WAIT_TIMEOUT: row('timeout', true, 'The time given to `handle.wait` is over; the ask goes on'),
   TROUPE_ERR_ASK_CANCELLED: row('cancelled', false, 'The caller cancelled the ask'),
   TROUPE_ERR_ASK_TIMEOUT: row('timeout', false, 'The ask did not end before its deadline'),
+  TROUPE_ERR_ASK_CYCLE: row('invalid', false, 'The asked agent waits for who asks it, itself or through others'),
+  TROUPE_ERR_ASK_DEPTH_EXCEEDED: row('invalid', false, 'Asks made by tools nest deeper than `maxAskDepth`'),
   TROUPE_ERR_ASK_STEPS_EXCEEDED: row('invalid', false, 'The model still wanted tools when the step limit was reached'),
+  TROUPE_ERR_OUTPUT_INVALID: row('protocol', false, "The answer does not fit the ask's `schema`, after one repair"),
   TROUPE_ERR_BACKEND_UNKNOWN: row('invalid', false, 'No backend of this name is configured or built in'),
   TROUPE_ERR_BACKEND_KEY_MISSING: row('auth', false, 'The backend needs an API key and none was given'),
   TROUPE_ERR_BACKEND_UNREACHABLE: row('transient', true, 'No connection, or it broke before any answer'),
@@ -66,6 +69,7 @@ export const errorCodes = {
   ),
   TROUPE_ERR_PROCESS_START_FAILED: row('invalid', false, 'A command could not be started, or is not what was expected'),
   TROUPE_ERR_PROCESS_DIED: row('crashed', true, 'A child process ended before it had answered'),
+  TROUPE_ERR_MCP_SERVER_FAILED: row('transient', true, 'An MCP server that the agent needs could not be had'),
   TROUPE_ERR_STORE_FAILED: row('crashed', false, 'The store could not make something durable; the work goes on'),
   TROUPE_ERR_SCRIPT_UNEXPECTED: row(
     'invalid',

@@ -7,10 +7,13 @@ import { TroupeError } from '../core/errors.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
 import type { Spend } from '../core/usage.ts';
+import type { AgentMcp } from './agent-mcp.ts';
 import type { ResolvedSpec, ToolSet } from './agent-spec.ts';
+import type { PendingApproval } from './approval.ts';
 import type { Ask } from './ask.ts';
 import type { GuardedStore } from './guarded-store.ts';
 import type { FailedCall } from './supervisor.ts';
+import type { WarningCode } from './warnings.ts';
 
 export type AgentActor = ActorRefFrom<typeof agentMachine>;
 
@@ -20,6 +23,8 @@ export interface AgentRecord {
   readonly conversation: Conversation;
   readonly createdAt: number;
   tools: ToolSet;
+  /** Its MCP servers; undefined when it has none. */
+  readonly mcp: AgentMcp | undefined;
   /** Asks that wait outside a full mailbox, oldest first. */
   readonly outside: Ask[];
   /** Asks that have not settled, by id. */
@@ -37,15 +42,21 @@ export interface Runtime {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly random: Random;
+  /** How deep asks may nest through tools. */
+  readonly maxAskDepth: number;
   /** The record of a living agent. */
   record(name: string): AgentRecord | undefined;
   /** Never throws and never rejects: see `guardStore`. */
   readonly store: GuardedStore;
   backend(name: string): Backend;
+  /** Gives a warning, once for an agent. */
+  warn(record: AgentRecord, code: WarningCode, message: string): void;
   /** Adds what was spent to the agent's sums, to those of the troupe and to the store's. */
   addSpend(record: AgentRecord, spend: Spend & { readonly calls: number }): void;
   /** The agent may have room for asks that wait outside its mailbox. */
   letIn(record: AgentRecord): void;
+  /** A tool call of an agent waits for a decision. */
+  approvalNeeded(pending: PendingApproval): void;
   chooseBackend(call: FailedCall): Promise<BackendChoice>;
 }
 

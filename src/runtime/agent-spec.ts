@@ -1,5 +1,6 @@
 /** What an agent is made from, checked and with its defaults. */
 import type { Backend } from '../../actors/backend.ts';
+import { type McpServers, type McpSettings, resolveMcp } from '../../actors/tools/mcp-config.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { ModelParameters, ToolDefinition } from '../core/types.ts';
@@ -20,6 +21,25 @@ export interface AgentSpec {
   /** The system message: first in every request. */
   readonly system?: string;
   readonly tools?: readonly Tool[];
+  /** MCP servers by name: their tools are the agent's, as `server__tool`. They are started at its first model call. */
+  readonly mcp?: McpServers;
+  /** Tool calls of one step that run at the same time; the others wait for their turn. Default 8. */
+  readonly maxParallelTools?: number;
+  /** Characters of a tool's result that the model is shown; a longer one ends in a line that says what was cut. Default 100,000. */
+  readonly maxToolResultChars?: number;
+  /**
+   * How often in a row one ask may run the same call: same tool, same arguments. The model is told so instead of a result
+   * from then on, and the ask fails when it has been told as often as it was run. Default 5.
+   */
+  readonly maxSameCalls?: number;
+  /** What happens to a tool call that somebody must allow and nobody decides on. */
+  readonly approval?: ApprovalPolicy;
+  /**
+   * What happens when the model prints calls of these tools as its whole answer, or in a block of their own, instead of making
+   * them: `repair` makes them, `warn` leaves the text and gives the troupe's event `warning`, as `repair` does too, `ignore`
+   * does nothing. What a stream has given out of such a text stays given. Default `repair`.
+   */
+  readonly printedToolCalls?: PrintedToolCalls;
   /** Temperature, token limit, stop texts and the like. */
   readonly parameters?: ModelParameters;
   /** Model calls that one ask may take. Default 20. */
@@ -38,10 +58,20 @@ export interface AgentSpec {
   readonly timeouts?: Timeouts;
 }
 
+export type PrintedToolCalls = 'repair' | 'warn' | 'ignore';
+
 export type MailboxPolicy = 'reject' | 'drop-oldest' | 'wait';
 
 /** A backend, or one with the model to use there. Default: the backend's own model. */
 export type FallbackTarget = string | Backend | { readonly backend: string | Backend; readonly model?: string };
+
+/** How long a tool call waits for `agent.approve`. */
+export interface ApprovalPolicy {
+  /** Milliseconds. Default 600,000, and never longer than the ask has time. */
+  readonly timeoutMs?: number;
+  /** Then `deny` it, so that the model goes on without it, or `fail` the ask. Default `deny`. */
+  readonly onTimeout?: 'deny' | 'fail';
+}
 
 /** Milliseconds. */
 export interface Timeouts {
@@ -66,6 +96,12 @@ export interface ResolvedSpec {
   readonly system: string | undefined;
   readonly group: string | undefined;
   readonly tools: ToolSet;
+  readonly mcp: readonly McpSettings[];
+  readonly maxParallelTools: number;
+  readonly maxToolResultChars: number;
+  readonly maxSameCalls: number;
+  readonly approval: Required<ApprovalPolicy>;
+  readonly printedToolCalls: PrintedToolCalls;
   readonly parameters: ModelParameters;
   readonly maxSteps: number;
   readonly maxRetries: number;
@@ -86,7 +122,9 @@ export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLook
   checkOptions(what, spec, specRules);
   checkOptions(`${what}, \`timeouts\``, spec.timeouts ?? {}, timeoutRules);
   const { system, group, tools = [], parameters = {}, mailboxPolicy = 'reject', stateless = false } = spec;
+  checkOptions(`${what}, \`approval\``, spec.approval ?? {}, approvalRules);
   const { maxSteps = 20, maxRetries = 2, mailboxLimit = 100 } = spec;
+  const { maxParallelTools = 8, maxToolResultChars = 100_000, maxSameCalls = 5, printedToolCalls = 'repair' } = spec;
   checkOptions(`${what}, \`parameters\``, parameters, parameterRules);
   const timeouts = spec.timeouts === undefined ? defaultTimeouts : { ...defaultTimeouts, ...spec.timeouts };
   return {
@@ -96,6 +134,10 @@ export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLook
       group,
       parameters,
       maxSteps,
+      maxParallelTools,
+      maxToolResultChars,
+      maxSameCalls,
+      printedToolCalls,
       maxRetries,
       mailboxLimit,
       mailboxPolicy,
@@ -104,6 +146,8 @@ export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLook
     },
     ...resolveRoute(spec, backends),
     tools: toolSet(what, tools),
+    mcp: spec.mcp === undefined ? noMcp : resolveMcp(what, spec.mcp),
+    approval: spec.approval === undefined ? defaultApproval : { ...defaultApproval, ...spec.approval },
   };
 }
 
@@ -143,8 +187,11 @@ function resolveRoute(spec: AgentSpec, backends: BackendLookup): Pick<ResolvedSp
 
 // What most specs have in common is one object: there may be 100,000 agents.
 const defaultTimeouts = { askMs: 600_000, firstEventMs: 120_000, idleMs: 60_000, toolMs: 120_000 };
+const defaultApproval = { timeoutMs: 600_000, onTimeout: 'deny' } as const;
 const noModels: ReadonlyMap<string, string> = new Map();
-const noTools: ToolSet = { byName: new Map(), definitions: [] };
+const noMcp: readonly McpSettings[] = [];
+/** No tools at all. */
+export const noTools: ToolSet = { byName: new Map(), definitions: [] };
 
 /** The tools of an agent, by name and as a model is told of them. Made anew when they change. */
 export interface ToolSet {
@@ -181,6 +228,13 @@ const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
   fallback: rules.list,
   system: rules.anyText,
   tools: toolList,
+  mcp: rules.object,
+  maxParallelTools: rules.positiveCount,
+  maxToolResultChars: rules.positiveCount,
+  maxSameCalls: rules.positiveCount,
+  approval: rules.object,
+  printedToolCalls: (value) =>
+    ['repair', 'warn', 'ignore'].includes(value as string) ? undefined : '"repair", "warn" or "ignore"',
   parameters: rules.object,
   maxSteps: rules.positiveCount,
   maxRetries: rules.count,
@@ -189,6 +243,11 @@ const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
     ['reject', 'drop-oldest', 'wait'].includes(value as string) ? undefined : '"reject", "drop-oldest" or "wait"',
   stateless: rules.flag,
   timeouts: rules.object,
+};
+
+const approvalRules: Readonly<Record<keyof ApprovalPolicy, Rule>> = {
+  timeoutMs: rules.positiveMs,
+  onTimeout: (value) => (value === 'deny' || value === 'fail' ? undefined : '"deny" or "fail"'),
 };
 
 const timeoutRules: Readonly<Record<keyof Timeouts, Rule>> = {

@@ -1,16 +1,19 @@
 /** An agent as its user sees it: ask it, stream it, look at it, kill it. */
+import type { Schema } from '../../actors/tools/schema.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
 import type { TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
-import type { Message, Usage } from '../core/types.ts';
+import type { Message, ToolCall, Usage } from '../core/types.ts';
 import type { AgentActor, AgentRecord } from './agent-record.ts';
 import { type AgentSpec, toolSet } from './agent-spec.ts';
+import { type ApprovalDecision, decide, type PendingApproval, pendingApprovals } from './approval.ts';
 import type { Ask, AskOptions } from './ask.ts';
 import { AskHandle } from './ask-handle.ts';
 import { guardActor } from './guards.ts';
 import type { Mail } from './mail.ts';
 import type { Reply } from './reply.ts';
 import { ReplyStream } from './reply-stream.ts';
+import type { OutputOf } from './structured-output.ts';
 
 /** The machine's top-level states. */
 export type AgentState = 'idle' | 'awaiting' | 'tool-loop' | 'compressing' | 'dead';
@@ -56,16 +59,23 @@ export class Agent {
   }
 
   /** Asks and waits for the reply. Rejects with one `TroupeError`. Asks are answered in the order they were made. */
-  ask(prompt: string, options: AskOptions = {}): Promise<Reply> {
+  ask<Wanted extends Schema | undefined = undefined>(
+    prompt: string,
+    options: AskOptions<Wanted> = {},
+  ): Promise<Reply<OutputOf<Wanted>>> {
     try {
-      return this.#deliver(this.#host.mail.prepare(this.#record, prompt, options)).reply;
+      const { reply } = this.#deliver(this.#host.mail.prepare(this.#record, prompt, options));
+      return reply as Promise<Reply<OutputOf<Wanted>>>;
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   /** Asks and gives a handle at once. Throws `TROUPE_ERR_OPTION_INVALID`; every other failure is the handle's. */
-  askAsync(prompt: string, options: AskOptions = {}): AskHandle {
+  askAsync<Wanted extends Schema | undefined = undefined>(
+    prompt: string,
+    options: AskOptions<Wanted> = {},
+  ): AskHandle<OutputOf<Wanted>> {
     const { mail, clock } = this.#host;
     const ask = this.#deliver(mail.prepare(this.#record, prompt, options));
     const accepted = ask.outcome === 'failed' ? ask.reply.then(() => {}) : this.#host.barrier().then(throwIfSet);
@@ -78,17 +88,21 @@ export class Agent {
   }
 
   /** Asks, and gives the events while they happen. The ask runs whether the stream is read or not; leaving it cancels. */
-  stream(prompt: string, options: AskOptions = {}): ReplyStream {
+  stream<Wanted extends Schema | undefined = undefined>(
+    prompt: string,
+    options: AskOptions<Wanted> = {},
+  ): ReplyStream<OutputOf<Wanted>> {
     const { mail } = this.#host;
     const ask = mail.prepare(this.#record, prompt, options);
-    const stream = new ReplyStream(ask, () => mail.cancel(this.#record, ask));
+    const stream = new ReplyStream<OutputOf<Wanted>>(ask, () => mail.cancel(this.#record, ask));
     this.#deliver(ask);
     return stream;
   }
 
-  /** The names of its tools. */
+  /** The names of its tools: its own, and those that its MCP servers have shown. */
   get tools(): string[] {
-    return [...this.#record.tools.byName.keys()];
+    const { tools, mcp } = this.#record;
+    return [...(mcp?.known(tools) ?? tools).byName.keys()];
   }
 
   /** Gives it more tools, from its next model call on. Throws when a name is taken. */
@@ -101,6 +115,20 @@ export class Agent {
   removeTools(...names: readonly string[]): void {
     const kept = [...this.#record.tools.byName.values()].filter(({ definition }) => !names.includes(definition.name));
     this.#record.tools = toolSet(`removeTools of "${this.name}"`, kept);
+  }
+
+  /** The tool calls that wait for a decision. */
+  approvals(): readonly PendingApproval[] {
+    return pendingApprovals(this.#record);
+  }
+
+  /**
+   * Decides on a tool call that waits: by its id, or by the call itself, which is safer where ids may come again. Throws
+   * `TROUPE_ERR_OPTION_INVALID` when no such call waits any more. When all calls of a step are decided on, those that were
+   * allowed run; the model is told why the others do not.
+   */
+  approve(call: string | ToolCall, decision: ApprovalDecision): void {
+    decide(this.#record, call, decision);
   }
 
   /** The conversation so far: every step that succeeded. */

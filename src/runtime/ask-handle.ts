@@ -16,7 +16,7 @@ export interface AskHandleHost {
   cancel(): void;
 }
 
-export class AskHandle {
+export class AskHandle<Output = undefined> {
   readonly askId: string;
   /** Name of the agent. */
   readonly agent: string;
@@ -43,8 +43,8 @@ export class AskHandle {
    * The reply, or the ask's error. After `timeoutMs` milliseconds (default: no limit but the ask's own deadline) it rejects
    * with `TROUPE_ERR_WAIT_TIMEOUT` and the ask goes on.
    */
-  wait(timeoutMs?: number): Promise<Reply> {
-    const { reply } = this.#ask;
+  wait(timeoutMs?: number): Promise<Reply<Output>> {
+    const reply = this.#ask.reply as Promise<Reply<Output>>;
     if (timeoutMs === undefined) return reply;
     const { clock } = this.#host;
     return new Promise((resolve, reject) => {
@@ -55,7 +55,7 @@ export class AskHandle {
       reply.then(resolve, reject).finally(() => clock.clearTimeout(timer));
     }).catch((thrown: unknown) => {
       throw toTroupeError(thrown, 'The clock');
-    }) as Promise<Reply>;
+    }) as Promise<Reply<Output>>;
   }
 
   /** Cancels the ask; it then fails with `TROUPE_ERR_ASK_CANCELLED`. Nothing happens when it is settled. */

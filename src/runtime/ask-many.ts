@@ -1,4 +1,5 @@
 /** Several asks at once: all of them, or the first that is answered. */
+import type { Schema } from '../../actors/tools/schema.ts';
 import { TroupeError, toTroupeError } from '../core/errors.ts';
 import { checkOptions, rules } from '../core/options.ts';
 import type { Agent } from './agent.ts';
@@ -6,17 +7,27 @@ import type { AskOptions } from './ask.ts';
 import type { AskHandle } from './ask-handle.ts';
 import { callSafely } from './guards.ts';
 import type { Reply } from './reply.ts';
+import type { OutputOf } from './structured-output.ts';
 
 /** One ask to one agent. */
-export interface AskRequest extends AskOptions {
+export interface AskRequest<Wanted extends Schema | undefined = undefined> extends AskOptions<Wanted> {
   readonly agent: Agent;
   readonly prompt: string;
 }
 
 /** How one of several asks ended. */
-export type AskResult =
-  | { readonly agent: string; readonly reply: Reply; readonly error?: undefined }
+export type AskResult<Output = undefined> =
+  | { readonly agent: string; readonly reply: Reply<Output>; readonly error?: undefined }
   | { readonly agent: string; readonly error: TroupeError; readonly reply?: undefined };
+
+type AnyRequest = AskRequest<Schema | undefined>;
+
+/** What the answer to a request is in the form of its schema. */
+type OutputFor<Request> = Request extends { readonly schema: infer Wanted } ? OutputOf<Wanted> : undefined;
+
+type ResultsOf<Requests extends readonly AnyRequest[]> = {
+  -readonly [Key in keyof Requests]: AskResult<OutputFor<Requests[Key]>>;
+};
 
 export interface AskAllOptions {
   /** Asks in progress at a time. Default: all. */
@@ -26,15 +37,18 @@ export interface AskAllOptions {
   /** Aborting it cancels all. */
   readonly signal?: AbortSignal;
   /** Called after each end with how many have ended. */
-  readonly onProgress?: (result: AskResult, ended: number, total: number) => void;
+  readonly onProgress?: (result: AskResult<unknown>, ended: number, total: number) => void;
 }
 
 /** Asks all; the results stand in the order of the requests. It rejects only with `failFast`. */
-export async function askAll(requests: readonly AskRequest[], options: AskAllOptions = {}): Promise<AskResult[]> {
+export async function askAll<const Requests extends readonly AnyRequest[]>(
+  requests: Requests,
+  options: AskAllOptions = {},
+): Promise<ResultsOf<Requests>> {
   checkOptions('askAll', options, askAllRules);
   const { limit = requests.length, failFast = false, signal, onProgress } = options;
   const batch = new Batch(signal);
-  const results: AskResult[] = [];
+  const results: AskResult<unknown>[] = [];
   const entries = requests.entries();
   let ended = 0;
   const worker = async () => {
@@ -48,17 +62,17 @@ export async function askAll(requests: readonly AskRequest[], options: AskAllOpt
   };
   try {
     await Promise.all(Array.from({ length: Math.min(limit, requests.length) }, worker));
-    return results;
+    return results as ResultsOf<Requests>;
   } finally {
     batch.end();
   }
 }
 
 /** The first reply; the other asks are cancelled. When all fail, one error holds every cause. */
-export async function race(
-  requests: readonly AskRequest[],
+export async function race<const Requests extends readonly AnyRequest[]>(
+  requests: Requests,
   options: Pick<AskAllOptions, 'signal'> = {},
-): Promise<Reply> {
+): Promise<Reply<OutputFor<Requests[number]>>> {
   checkOptions('race', { requests, ...options }, raceRules);
   const batch = new Batch(options.signal);
   try {
@@ -66,7 +80,7 @@ export async function race(
       requests.map(async (request) => {
         const { reply, error } = await batch.ask(request);
         if (reply === undefined) throw error;
-        return reply;
+        return reply as Reply<OutputFor<Requests[number]>>;
       }),
     );
   } catch (thrown) {
@@ -81,7 +95,7 @@ export async function race(
 
 /** Asks that are cancelled together: by the caller's signal, or when the batch is over. */
 class Batch {
-  readonly #running = new Set<AskHandle>();
+  readonly #running = new Set<AskHandle<unknown>>();
   readonly #signal: AbortSignal | undefined;
   #over = false;
 
@@ -92,7 +106,7 @@ class Batch {
   }
 
   /** Asks and waits. Once the batch is over, an ask is cancelled as soon as it is made. */
-  async ask({ agent, prompt, ...options }: AskRequest): Promise<AskResult> {
+  async ask({ agent, prompt, ...options }: AnyRequest): Promise<AskResult<unknown>> {
     try {
       const handle = agent.askAsync(prompt, options);
       this.#running.add(handle);

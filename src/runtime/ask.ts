@@ -6,17 +6,23 @@
  * Q3  A listener that throws harms nobody but itself.
  */
 import type { ModelResponse } from '../../actors/backend.ts';
+import type { Schema } from '../../actors/tools/schema.ts';
 import type { Conversation } from '../core/conversation.ts';
 import type { Attempt, TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
 import type { Image, ToolMessage, Usage, UserMessage } from '../core/types.ts';
 import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
+import { noTools, type ToolSet } from './agent-spec.ts';
+import type { Approvals } from './approval.ts';
+import type { AskPath } from './ask-path.ts';
 import { callSafely } from './guards.ts';
 import type { Reply, StreamEvent } from './reply.ts';
+import type { OutputForm } from './structured-output.ts';
+import { type HostedResults, noHostedResults } from './tool-results.ts';
 import { abandoned } from './work-logic.ts';
 
 /** Options of one ask. */
-export interface AskOptions {
+export interface AskOptions<Wanted extends Schema | undefined = undefined> {
   /** Names the ask. Default: made up. */
   readonly askId?: string;
   /** Deadline in milliseconds from now; waiting in the mailbox counts. Default: the agent's `timeouts.askMs`. */
@@ -25,6 +31,11 @@ export interface AskOptions {
   readonly signal?: AbortSignal;
   /** Pictures that go with the prompt, to models that can see. Default: none. */
   readonly images?: readonly Image[];
+  /**
+   * The form of the answer: a Standard Schema (zod) or a JSON Schema. `reply.output` is then what it made of the model's last
+   * words. An answer that does not fit is sent back once; then the ask fails with `TROUPE_ERR_OUTPUT_INVALID`. Default: none.
+   */
+  readonly schema?: Wanted;
 }
 
 /** What an ask is made from, besides its prompt. */
@@ -35,6 +46,8 @@ interface AskSetup {
   readonly images: readonly Image[];
   readonly clock: Clock;
   readonly conversation: Conversation;
+  readonly outer: AskPath | undefined;
+  readonly form: OutputForm | undefined;
 }
 
 /** A model call in flight. */
@@ -48,9 +61,15 @@ export class Ask {
   readonly signal: AbortSignal | undefined;
   readonly acceptedAt: number;
   readonly deadlineAt: number;
-  readonly reply: Promise<Reply>;
+  readonly reply: Promise<Reply<unknown>>;
   /** Where its steps are appended: the agent's, or one of its own when the agent is stateless. */
   readonly conversation: Conversation;
+  /** The tool that asked, and for which ask; undefined when none did. */
+  readonly outer: AskPath | undefined;
+  /** The form that its answer must have; undefined when any will do. */
+  readonly form: OutputForm | undefined;
+  /** What the answer is in that form, once it fits. */
+  output: unknown;
   /** How it ended; undefined until then. */
   outcome: 'replied' | 'failed' | undefined;
   readonly attempts: Attempt[] = [];
@@ -62,6 +81,20 @@ export class Ask {
   response: ModelResponse | undefined;
   /** Whether that answer is in the conversation. */
   appended = false;
+  /** The tools that the step in hand was offered: they stay its own, whatever the agent gets or loses meanwhile. */
+  tools: ToolSet = noTools;
+  /** Calls of that answer that the backend runs itself. */
+  hosted: HostedResults = noHostedResults;
+  /** Ids of the calls that were begun; undefined until the tools run. */
+  started: Set<string> | undefined;
+  /** Decisions on its tool calls; undefined when it needs none. */
+  approvals: Approvals | undefined;
+  /** How often in a row each of its calls was made. */
+  callCounts: ReadonlyMap<string, number> | undefined;
+  /** Why it is not to go on with tools. */
+  stuck: TroupeError | undefined;
+  /** Why it expires, when that is not its deadline. */
+  expiry: string | undefined;
   /** Text of the call in flight. */
   partialText = '';
   /** Whether a listener was given text of the call in flight. */
@@ -75,13 +108,15 @@ export class Ask {
   readonly failures: TroupeError[] = [];
   /** Backends that failed it for good. */
   readonly failedBackends = new Set<string>();
-  #settle: { resolve: (reply: Reply) => void; reject: (error: TroupeError) => void } | undefined;
-  readonly #listeners = new Set<(event: StreamEvent) => void>();
+  #settle: { resolve: (reply: Reply<unknown>) => void; reject: (error: TroupeError) => void } | undefined;
+  readonly #listeners = new Set<(event: StreamEvent<unknown>) => void>();
   readonly #cleanups: (() => void)[] = [];
 
   constructor(prompt: string, options: AskSetup) {
-    const { askId, timeoutMs, signal, images, clock, conversation } = options;
+    const { askId, timeoutMs, signal, images, clock, conversation, outer, form } = options;
     this.conversation = conversation;
+    this.outer = outer;
+    this.form = form;
     this.askId = askId;
     this.prompt = { role: 'user', content: prompt, ...(images.length === 0 ? {} : { images }) };
     this.signal = signal;
@@ -104,22 +139,27 @@ export class Ask {
   }
 
   /** Begins a model call: what the last one left is forgotten. */
-  begin(call: CallInFlight, work: AbortController): void {
+  begin(call: CallInFlight, tools: ToolSet, work: AbortController): void {
     this.inFlight = call;
+    this.tools = tools;
+    this.approvals = undefined;
+    this.hosted = noHostedResults;
+    this.started = undefined;
     this.work = work;
     this.partialText = '';
     this.delivered = false;
     this.response = undefined;
+    this.output = undefined;
     this.appended = false;
     this.results.clear();
   }
 
   /** Calls `listener` with every event from now on. */
-  listen(listener: (event: StreamEvent) => void): void {
+  listen(listener: (event: StreamEvent<unknown>) => void): void {
     this.#listeners.add(listener);
   }
 
-  emit(event: StreamEvent): void {
+  emit(event: StreamEvent<unknown>): void {
     if (event.type === 'text-delta') {
       this.partialText += event.text;
       this.delivered ||= this.#listeners.size > 0;
@@ -132,7 +172,7 @@ export class Ask {
     this.#cleanups.push(cleanup);
   }
 
-  resolve(reply: Reply): void {
+  resolve(reply: Reply<unknown>): void {
     if (this.outcome !== undefined) return;
     this.emit({ type: 'reply', reply });
     this.#finish('replied')?.resolve(reply);

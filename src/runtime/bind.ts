@@ -15,10 +15,12 @@ import type { Group } from '../core/conversation.ts';
 import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
 import { unknownUsage } from '../core/usage.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
+import { askForApproval } from './approval.ts';
 import type { Ask } from './ask.ts';
 import { account, callModel } from './call-model.ts';
 import type { Reply } from './reply.ts';
-import { resultsOf, runTools } from './run-tools.ts';
+import { runTools } from './run-tools.ts';
+import { resultsOf } from './tool-results.ts';
 import { workLogic } from './work-logic.ts';
 
 /** The agent machine with everything that it names. */
@@ -41,6 +43,8 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
         inHand(runtime, context, (record, ask) => {
           if (!ask.appended && (ask.response?.toolCalls.length ?? 0) > 0) appendStep(runtime, record, ask);
         }),
+      'ask for approval': ({ context }) =>
+        inHand(runtime, context, (record, ask) => askForApproval(runtime, record, ask, context.approvals)),
       'resolve the ask': ({ context }) => inHand(runtime, context, (record, ask) => resolve(runtime, record, ask)),
       'reject the ask': ({ context, event }) =>
         inHand(runtime, context, (record, ask) => reject(runtime, record, ask, failureOf(context, ask, event))),
@@ -116,10 +120,11 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
   if (response === undefined) return;
   record.asks.delete(ask.askId);
   runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply', text: response.text });
-  const reply: Reply = {
+  const reply: Reply<unknown> = {
     askId: ask.askId,
     agent: record.name,
     text: response.text,
+    output: ask.output,
     ...(response.reasoning === undefined ? {} : { reasoning: response.reasoning }),
     finishReason: response.finishReason,
     steps: ask.steps,
@@ -160,7 +165,8 @@ function afterBarrier({ store }: Runtime, ask: Ask, settle: () => void): void {
 async function chooseBackend(runtime: Runtime, input: WorkInput): Promise<BackendChoice> {
   const { record, ask } = workOf(runtime, input);
   const failure = ask.failures.at(-1);
-  if (failure === undefined || ask.delivered) return { kind: 'give-up' };
+  // Where no backend failed, no other one helps.
+  if (failure?.backend === undefined || ask.delivered) return { kind: 'give-up' };
   ask.failedBackends.add(input.backend);
   const { chain } = record.spec;
   const tried = [...ask.failedBackends];
@@ -189,7 +195,8 @@ export function failureOf(context: AgentContext, ask: Ask, event: { readonly typ
     return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The ask to "${name}" was cancelled.`);
   if (event.type === 'expire') {
     const ms = Math.round(ask.deadlineAt - ask.acceptedAt);
-    return new TroupeError('TROUPE_ERR_ASK_TIMEOUT', `The ask to "${name}" did not end within ${ms} ms.`);
+    const message = ask.expiry ?? `The ask to "${name}" did not end within ${ms} ms.`;
+    return new TroupeError('TROUPE_ERR_ASK_TIMEOUT', message);
   }
   if ((ask.response?.toolCalls.length ?? 0) > 0 && context.step >= limits.maxSteps) {
     const message = `Agent "${name}" still wanted tools after ${limits.maxSteps} steps; raise \`maxSteps\` if that is right.`;

@@ -4,15 +4,22 @@
  */
 import type { Backend, ModelEvent, ModelResponse } from '../../actors/backend.ts';
 import type { CallOutcome, WorkInput } from '../../machines/agent.ts';
-import { type Attempt, TroupeError, toTroupeError } from '../core/errors.ts';
+import { costOf } from '../core/costs.ts';
+import { type Attempt, type ErrorSummary, TroupeError, toTroupeError } from '../core/errors.ts';
+import { printedCalls } from '../core/printed-calls.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import type { Clock } from '../core/seams.ts';
-import { totalTokens, unknownUsage } from '../core/usage.ts';
+import { type Spend, totalTokens, unknownUsage } from '../core/usage.ts';
+import type { AgentMcp } from './agent-mcp.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Timeouts } from './agent-spec.ts';
+import { neededApprovals } from './approval.ts';
 import type { Ask } from './ask.ts';
 import { checkResponse } from './check-response.ts';
 import { callSafely } from './guards.ts';
+import { refuseRepeats } from './repeated-calls.ts';
+import { type Misfit, outputInvalid, type Sent } from './structured-output.ts';
+import { hostedResults } from './tool-results.ts';
 import { abandoned } from './work-logic.ts';
 
 /** Makes the model call that `input` describes and says how it ended. Aborting `abort` with `abandoned` gives it up. */
@@ -20,13 +27,19 @@ export async function callModel(runtime: Runtime, input: WorkInput, abort: Abort
   const { record, ask } = workOf(runtime, input);
   const backend = runtime.backend(input.backend);
   const model = record.spec.models.get(input.backend) ?? backend.model;
-  ask.begin({ backend: input.backend, model, step: input.step, startedAt: runtime.clock.now() }, abort);
+  ask.begin({ backend: input.backend, model, step: input.step, startedAt: runtime.clock.now() }, record.tools, abort);
   await runtime.store.barrier();
   if (abort.signal.aborted) return stale;
   ask.emit({ type: 'step-start', step: input.step, backend: input.backend, model });
+  if (record.mcp !== undefined) {
+    const missing = await addMcpTools(record, record.mcp, ask, abort.signal);
+    if (abort.signal.aborted) return stale;
+    if (missing !== undefined) return fail(runtime, record, ask, input, missing);
+  }
   try {
-    const response = await watchedCall(runtime, { record, ask, backend, model, abort });
-    return abort.signal.reason === abandoned ? stale : succeed(runtime, record, ask, input, response);
+    const call = { record, ask, backend, model, abort };
+    const response = await answer(runtime, call);
+    return abort.signal.reason === abandoned ? stale : await succeed(runtime, call, input, response);
   } catch (thrown) {
     if (abort.signal.reason === abandoned) return stale;
     const known = toTroupeError(thrown, `Backend "${input.backend}"`);
@@ -37,9 +50,21 @@ export async function callModel(runtime: Runtime, input: WorkInput, abort: Abort
       backend: input.backend,
       model,
     });
+    if (ask.inFlight === undefined) blame(ask, error.summary);
     return fail(runtime, record, ask, input, error);
   } finally {
     ask.work = undefined;
+  }
+}
+
+/** The tools of its MCP servers join those of the step; the error when that cannot be. No backend was called then. */
+async function addMcpTools(record: AgentRecord, mcp: AgentMcp, ask: Ask, signal: AbortSignal) {
+  try {
+    ask.tools = await mcp.tools(record.tools, signal);
+    return undefined;
+  } catch (thrown) {
+    ask.inFlight = undefined;
+    return toTroupeError(thrown, 'An MCP server').with({ agent: record.name, askId: ask.askId });
   }
 }
 
@@ -61,9 +86,73 @@ interface Call {
   readonly abort: AbortController;
 }
 
+/** The answer of a step. One that does not fit the ask's schema is sent back once, with what is wrong with it. */
+async function answer(runtime: Runtime, call: Call): Promise<ModelResponse> {
+  const { ask } = call;
+  const { inFlight } = ask;
+  const first = await oneAnswer(runtime, call);
+  const misfit = await misfitOf(runtime, call, first);
+  if (misfit === undefined || inFlight === undefined) return first;
+  // `delivered` stays: what fails from here on is not tried again when a listener has text of the first answer.
+  const { summary } = outputInvalid(misfit.problem, first.text);
+  blame(ask, summary);
+  ask.emit({ type: 'repair', error: summary });
+  ask.partialText = '';
+  ask.inFlight = { ...inFlight, startedAt: runtime.clock.now() };
+  const second = await oneAnswer(runtime, call, misfit);
+  const still = await misfitOf(runtime, call, second);
+  if (still !== undefined) throw outputInvalid(still.problem, second.text);
+  return second;
+}
+
+async function oneAnswer(runtime: Runtime, call: Call, misfit?: Misfit): Promise<ModelResponse> {
+  return withPrintedCalls(runtime, call, runnable(await watchedCall(runtime, call, misfit)));
+}
+
+/** Why an answer does not fit the ask's schema; undefined when it does, or is not the last word. */
+async function misfitOf(runtime: Runtime, call: Call, response: ModelResponse): Promise<Misfit | undefined> {
+  const { record, ask, abort } = call;
+  if (ask.form === undefined || response.toolCalls.length > 0) return undefined;
+  // What the call took is known, whatever becomes of its answer.
+  account(runtime, record, ask, spendOf(call, response));
+  const { text, thinking, finishReason } = response;
+  if (finishReason.unified === 'length' || finishReason.unified === 'content-filter')
+    throw outputInvalid(`it was cut short (${finishReason.raw ?? finishReason.unified})`, text);
+  const read = await untilAborted(abort.signal, ask.form.read(text));
+  if ('problem' in read)
+    return { ...read, answer: { role: 'assistant', content: text, ...(thinking === undefined ? {} : { thinking }) } };
+  ask.output = read.output;
+  return undefined;
+}
+
+/** Calls that the model printed as text become calls, unless the agent's spec says otherwise. */
+function withPrintedCalls(runtime: Runtime, { record, ask, model }: Call, response: ModelResponse): ModelResponse {
+  const { text, toolCalls, finishReason } = response;
+  const { printedToolCalls } = record.spec;
+  if (printedToolCalls === 'ignore' || ask.tools.definitions.length === 0) return response;
+  if (toolCalls.length > 0 || finishReason.unified !== 'stop') return response;
+  const printed = printedCalls(text, (name) => ask.tools.byName.has(name));
+  if (printed === undefined) return response;
+  const names = printed.calls.map(({ name }) => `"${name}"`).join(', ');
+  runtime.warn(record, 'printed-tool-calls', `The model "${model}" printed its call of ${names} as text.`);
+  if (printedToolCalls === 'warn') return response;
+  const unified = 'tool-calls';
+  return { ...response, text: printed.text, toolCalls: printed.calls, finishReason: { ...finishReason, unified } };
+}
+
+function untilAborted<Value>(signal: AbortSignal, promise: Promise<Value>): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    promise.then(resolve, reject);
+  });
+}
+
 /** The call, watched for silence. It ends when its controller is aborted, whether the backend obeys or not. */
-function watchedCall(runtime: Runtime, { record, ask, backend, model, abort }: Call): Promise<ModelResponse> {
+function watchedCall(runtime: Runtime, call: Call, misfit: Misfit | undefined): Promise<ModelResponse> {
+  const { record, ask, backend, model, abort } = call;
   const { signal } = abort;
+  const { conversation, prompt, parameters, isLogged } = sentFor(call, misfit);
   const watch = new Watch(runtime.clock, record.spec.timeouts, (what, ms) => {
     const message = `Backend "${backend.kind}" sent ${what} for ${ms} ms.`;
     abort.abort(new TroupeError('TROUPE_ERR_BACKEND_TIMEOUT', message));
@@ -80,20 +169,36 @@ function watchedCall(runtime: Runtime, { record, ask, backend, model, abort }: C
       .call({
         agent: record.name,
         model,
-        conversation: ask.conversation,
-        prompt: ask.prompted ? [] : [ask.prompt],
-        tools: record.tools.definitions,
-        parameters: record.spec.parameters,
+        conversation,
+        prompt,
+        parameters,
+        tools: ask.tools.definitions,
         signal,
         onEvent,
         onLateSpend: (spend) => runtime.addSpend(record, { ...spend, calls: 0 }),
       })
-      .then((response) => resolve(checkResponse(response, backend.kind)))
+      .then((response) => resolve(ownMark(checkResponse(response, backend.kind), isLogged)))
       .catch(reject);
   }).finally(() => {
     over = true;
     watch.end();
   });
+}
+
+/** The conversation, what follows it and the parameters: as they are, or so that the answer has the form of a schema. */
+function sentFor({ record, ask, backend }: Call, misfit: Misfit | undefined): Sent {
+  const { conversation, prompt, prompted, form } = ask;
+  const { parameters } = record.spec;
+  if (form === undefined) return { conversation, prompt: prompted ? [] : [prompt], parameters, isLogged: true };
+  const tools = ask.tools.definitions;
+  return form.sent({ conversation, prompt, prompted, parameters, tools }, backend, misfit);
+}
+
+/** A place in a session that heard what the log does not say is no place to go on from. */
+function ownMark(response: ModelResponse, isLogged: boolean): ModelResponse {
+  if (isLogged || response.session === undefined) return response;
+  const { session: _elsewhere, ...rest } = response;
+  return rest;
 }
 
 /** Tells when nothing was heard for too long: before the first content, or between two. One timer for a whole call. */
@@ -136,29 +241,35 @@ class Watch {
   }
 }
 
-function succeed(
-  runtime: Runtime,
-  record: AgentRecord,
-  ask: Ask,
-  input: WorkInput,
-  response: ModelResponse,
-): CallOutcome {
+async function succeed(runtime: Runtime, call: Call, input: WorkInput, response: ModelResponse): Promise<CallOutcome> {
+  const { record, ask, abort } = call;
   const { usage, finishReason } = response;
-  const costUsd = response.costUsd ?? (runtime.backend(input.backend).info.price === 'free' ? 0 : undefined);
-  account(runtime, record, ask, { usage, costUsd });
+  account(runtime, record, ask, spendOf(call, response));
   ask.steps += 1;
-  ask.response = runnable(response);
+  ask.response = response;
   ask.emit({ type: 'step-end', step: input.step, usage, finishReason });
-  const wantsTools = ask.response.toolCalls.length > 0;
   const fence = { askId: input.askId, attempt: input.attempt };
   const measured = {
     messages: ask.conversation.length + (ask.prompted ? 1 : 2),
     tokens: totalTokens(usage) ?? 0,
     costUsd: record.costUsd ?? 0,
   };
-  return wantsTools
-    ? { ...fence, ...measured, kind: 'tool-calls', approvals: [] }
-    : { ...fence, ...measured, kind: 'text' };
+  if (ask.response.toolCalls.length === 0) return { ...fence, ...measured, kind: 'text' };
+  ask.hosted = hostedResults(ask.response);
+  refuseRepeats(record, ask);
+  const mayRun = ask.stuck === undefined && input.step < record.spec.maxSteps;
+  const approvals = mayRun ? await neededApprovals(runtime, record, ask, abort.signal) : [];
+  return { ...fence, ...measured, kind: 'tool-calls', approvals };
+}
+
+function spendOf({ backend, model }: Call, response: ModelResponse): Spend {
+  return { usage: response.usage, costUsd: response.costUsd ?? listCost(backend, model, response) };
+}
+
+/** USD by the list price. A backend with a tool loop of its own says at the loop's end what all of it has cost. */
+function listCost({ info }: Backend, model: string, { usage, toolPhase }: ModelResponse): number | undefined {
+  if (info.price === 'free') return 0;
+  return toolPhase === undefined ? costOf(model, usage) : undefined;
 }
 
 /** Calls of an answer that was cut or filtered may be cut themselves: they never run. */
@@ -177,6 +288,12 @@ function fail(runtime: Runtime, record: AgentRecord, ask: Ask, input: WorkInput,
   if (retryInMs !== null && input.retries < record.spec.maxRetries) ask.emit({ type: 'retry', error: summary });
   const fence = { askId: input.askId, attempt: input.attempt };
   return { kind: 'failed', ...fence, class: error.class, retryInMs, shown: ask.delivered };
+}
+
+/** Says of the last call that it failed, though it was answered. */
+function blame(ask: Ask, error: ErrorSummary): void {
+  const last = ask.attempts.pop();
+  if (last !== undefined) ask.attempts.push({ ...last, error });
 }
 
 function pick({ class: errorClass, retryable, retryAfterMs }: TroupeError) {

@@ -4,13 +4,16 @@
  * M1  Every ask is settled: by the agent's machine, or here when the machine never gets it.
  * M2  Asks enter the mailbox in the order in which they were delivered, those that waited outside first.
  */
+import type { Schema } from '../../actors/tools/schema.ts';
 import { Conversation } from '../core/conversation.ts';
 import { TroupeError, toTroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { Image } from '../core/types.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { Ask, type AskOptions } from './ask.ts';
+import { currentPath, offPath, pathRefusal, waitFor } from './ask-path.ts';
 import { agentDead, failureOf, mailboxFull, reject } from './bind.ts';
+import { outputForm } from './structured-output.ts';
 
 const noImages: readonly Image[] = [];
 
@@ -35,7 +38,7 @@ export class Mail {
   }
 
   /** Makes an ask. Throws `TROUPE_ERR_OPTION_INVALID`. */
-  prepare(record: AgentRecord, prompt: string, options: AskOptions): Ask {
+  prepare(record: AgentRecord, prompt: string, options: AskOptions<Schema | undefined>): Ask {
     try {
       return this.#make(record, prompt, options);
     } catch (thrown) {
@@ -43,19 +46,25 @@ export class Mail {
     }
   }
 
-  #make(record: AgentRecord, prompt: string, options: AskOptions): Ask {
+  #make(record: AgentRecord, prompt: string, options: AskOptions<Schema | undefined>): Ask {
     checkOptions(`ask of "${record.name}"`, { prompt, ...options }, askRules);
     const { clock, ids } = this.#runtime;
     const { spec } = record;
-    const { askId = ids('ask'), timeoutMs = spec.timeouts.askMs, signal, images = noImages } = options;
+    const { askId = ids('ask'), signal, images = noImages, schema } = options;
+    const outer = currentPath();
+    const timeoutMs = Math.min(
+      options.timeoutMs ?? spec.timeouts.askMs,
+      outer?.timeLeftMs() ?? Number.POSITIVE_INFINITY,
+    );
     const conversation = spec.stateless ? new Conversation(spec.system) : record.conversation;
-    return new Ask(prompt, { askId, timeoutMs, signal, images, clock, conversation });
+    const form = schema === undefined ? undefined : outputForm(schema);
+    return new Ask(prompt, { askId, timeoutMs, signal, images, clock, conversation, outer, form });
   }
 
   /** Puts an ask into the mailbox, lets it wait outside, or rejects it. */
   deliver(record: AgentRecord, ask: Ask): void {
     try {
-      this.#admit(record, ask);
+      offPath(() => this.#admit(record, ask));
     } catch (thrown) {
       record.asks.delete(ask.askId);
       ask.reject(toTroupeError(thrown, `Agent "${record.name}"`).with({ agent: record.name, askId: ask.askId }));
@@ -63,7 +72,7 @@ export class Mail {
   }
 
   #admit(record: AgentRecord, ask: Ask): void {
-    const { askId, signal, acceptedAt, deadlineAt } = ask;
+    const { askId, signal, outer, acceptedAt, deadlineAt } = ask;
     const { content: prompt, images } = ask.prompt;
     const refusal = this.#refusal(record, ask);
     if (refusal !== undefined) {
@@ -76,9 +85,12 @@ export class Mail {
     const timer = clock.setTimeout(() => this.#end(record, ask, 'expire'), deadlineAt - clock.now());
     const onAbort = () => this.#end(record, ask, 'cancel');
     signal?.addEventListener('abort', onAbort, { once: true });
+    outer?.signal.addEventListener('abort', onAbort, { once: true });
+    if (outer !== undefined) ask.onSettled(waitFor(record, outer));
     ask.onSettled(() => {
       clock.clearTimeout(timer);
       signal?.removeEventListener('abort', onAbort);
+      outer?.signal.removeEventListener('abort', onAbort);
       this.letIn(record);
       this.#host.settled(record, ask);
     });
@@ -130,7 +142,7 @@ export class Mail {
   }
 
   /** Why an ask cannot be delivered. */
-  #refusal(record: AgentRecord, { askId, signal }: Ask): TroupeError | undefined {
+  #refusal(record: AgentRecord, { askId, signal, outer }: Ask): TroupeError | undefined {
     const { name, asks } = record;
     if (!this.#host.isAlive(record)) {
       const error = agentDead(name, 'it was killed or has crashed');
@@ -140,8 +152,11 @@ export class Mail {
     if (asks.has(askId)) {
       return new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`askId\` "${askId}" is that of an ask in progress.`);
     }
-    if (signal?.aborted !== true) return undefined;
-    return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The \`signal\` of the ask to "${name}" was aborted already.`);
+    if (signal?.aborted || outer?.signal.aborted) {
+      const message = `The \`signal\` of the ask to "${name}", or of the tool that asks, was aborted already.`;
+      return new TroupeError('TROUPE_ERR_ASK_CANCELLED', message);
+    }
+    return outer && pathRefusal(record, outer, this.#runtime.maxAskDepth);
   }
 }
 
@@ -173,4 +188,5 @@ const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
   timeoutMs: rules.positiveMs,
   signal: isSignal,
   images: isImages,
+  schema: (value) => (typeof value === 'function' ? undefined : rules.object(value)),
 };

@@ -7,11 +7,11 @@ import type { Reply, StreamEvent } from './reply.ts';
  * Iterate it once; it throws what the ask fails with. Leaving the loop early cancels the ask, also while it is silent.
  * Text that nobody has taken yet is kept as one event, so a slow reader costs the reply's length and no more.
  */
-export class ReplyStream implements AsyncIterable<StreamEvent> {
+export class ReplyStream<Output = undefined> implements AsyncIterable<StreamEvent<Output>> {
   readonly askId: string;
   /** The reply, also for those who do not iterate. */
-  readonly reply: Promise<Reply>;
-  readonly #waiting: StreamEvent[] = [];
+  readonly reply: Promise<Reply<Output>>;
+  readonly #waiting: StreamEvent<Output>[] = [];
   /** Pieces of text that came after what waits. */
   #text: string[] = [];
   readonly #cancel: () => void;
@@ -22,20 +22,20 @@ export class ReplyStream implements AsyncIterable<StreamEvent> {
 
   constructor(ask: Ask, cancel: () => void) {
     this.askId = ask.askId;
-    this.reply = ask.reply;
+    this.reply = ask.reply as Promise<Reply<Output>>;
     this.#cancel = cancel;
-    ask.listen((event) => this.#push(event));
+    ask.listen((event) => this.#push(event as StreamEvent<Output>));
     ask.reply.then(
       () => this.#end(),
       (error: TroupeError) => this.#end(error),
     );
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<StreamEvent, void, void> {
+  [Symbol.asyncIterator](): AsyncIterator<StreamEvent<Output>, void, void> {
     return { next: () => this.#next(), return: () => this.#leave() };
   }
 
-  async #next(): Promise<IteratorResult<StreamEvent, void>> {
+  async #next(): Promise<IteratorResult<StreamEvent<Output>, void>> {
     for (;;) {
       if (this.#waiting.length === 0) this.#gatherText();
       const value = this.#waiting.shift();
@@ -49,7 +49,7 @@ export class ReplyStream implements AsyncIterable<StreamEvent> {
     }
   }
 
-  async #leave(): Promise<IteratorResult<StreamEvent, void>> {
+  async #leave(): Promise<IteratorResult<StreamEvent<Output>, void>> {
     const left = !this.#ended;
     this.#end();
     this.#waiting.length = 0;
@@ -59,7 +59,7 @@ export class ReplyStream implements AsyncIterable<StreamEvent> {
     return { done: true, value: undefined };
   }
 
-  #push(event: StreamEvent): void {
+  #push(event: StreamEvent<Output>): void {
     if (this.#ended) return;
     if (event.type === 'text-delta') this.#text.push(event.text);
     else {

@@ -3,11 +3,13 @@ import type { Attempt } from '../core/errors.ts';
 import type { FinishReason, ToolCall, ToolMessage, Usage } from '../core/types.ts';
 
 /** The one result of an ask that succeeded. */
-export interface Reply {
+export interface Reply<Output = undefined> {
   readonly askId: string;
   readonly agent: string;
   /** The model's last words. They are cut short when `finishReason.unified` is `length`. */
   readonly text: string;
+  /** What the ask's `schema` made of the text; undefined without one. */
+  readonly output: Output;
   /** The model's visible thinking of the last step; absent when there was none. */
   readonly reasoning?: string;
   readonly finishReason: FinishReason;
@@ -24,15 +26,19 @@ export interface Reply {
 }
 
 /** What happens during a streamed ask. The last event of a stream is `reply`; an ask that fails makes the stream throw. */
-export type StreamEvent =
+export type StreamEvent<Output = undefined> =
   | { readonly type: 'step-start'; readonly step: number; readonly backend: string; readonly model: string }
   | { readonly type: 'text-delta'; readonly text: string }
   | { readonly type: 'reasoning-delta'; readonly text: string }
+  /** A call waits for `agent.approve`, until `expiresAt` (milliseconds since the epoch). */
+  | { readonly type: 'approval-needed'; readonly call: ToolCall; readonly expiresAt: number }
   | { readonly type: 'tool-call'; readonly call: ToolCall }
   | { readonly type: 'tool-result'; readonly result: ToolMessage }
   | { readonly type: 'step-end'; readonly step: number; readonly usage: Usage; readonly finishReason: FinishReason }
   /** A call failed before it gave anything away; another follows. */
   | { readonly type: 'retry'; readonly error: NonNullable<Attempt['error']> }
+  /** The answer did not fit the ask's `schema`; what the model says now replaces the text of this step so far. */
+  | { readonly type: 'repair'; readonly error: NonNullable<Attempt['error']> }
   /** A backend failed for good; the next of the chain takes over. */
   | { readonly type: 'fallback'; readonly backend: string; readonly error: NonNullable<Attempt['error']> }
-  | { readonly type: 'reply'; readonly reply: Reply };
+  | { readonly type: 'reply'; readonly reply: Reply<Output> };

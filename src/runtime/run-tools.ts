@@ -1,24 +1,27 @@
 /**
- * The invoked service `runTools`: runs the tool calls of a step, all at once.
- * Whatever goes wrong with a call becomes its result, which the model sees; nothing here rejects.
+ * The invoked service `runTools`: runs the tool calls of a step, so many at once.
+ * Whatever goes wrong with a call becomes its result, which the model sees; only an ask that is stuck makes it reject.
+ * A call that has its result already, because it was denied or repeated, does not run.
  */
 import type { Tool, ToolContext } from '../../actors/tools/tool.ts';
 import type { ToolsOutcome, WorkInput } from '../../machines/agent.ts';
-import { reasonOf, TroupeError } from '../core/errors.ts';
+import { reasonOf } from '../core/errors.ts';
 import type { ToolCall, ToolMessage } from '../core/types.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { Ask } from './ask.ts';
-
-/** Characters of a result that the model is shown. */
-const maxResultLength = 100_000;
+import { onPath } from './ask-path.ts';
+import { readArguments } from './tool-arguments.ts';
+import { failedResult, resultText } from './tool-results.ts';
 
 /** Runs the tools that the step in hand wants; the results wait in the ask. */
 export async function runTools(runtime: Runtime, input: WorkInput, abort: AbortController): Promise<ToolsOutcome> {
   const { record, ask } = workOf(runtime, input);
   const { signal } = abort;
+  if (ask.stuck !== undefined) throw ask.stuck;
   const calls = ask.response?.toolCalls ?? [];
   const running = new Set<AbortController>();
   ask.work = abort;
+  ask.started = new Set();
   signal.addEventListener(
     'abort',
     () => {
@@ -26,96 +29,103 @@ export async function runTools(runtime: Runtime, input: WorkInput, abort: AbortC
     },
     { once: true },
   );
-  await Promise.all(calls.map((call) => runOne(runtime, { record, ask, call, signal, running })));
+  await runAll(runtime, { record, ask, signal, running }, calls);
   ask.work = undefined;
   const messages = ask.conversation.length + (ask.prompted ? 1 : 2) + calls.length;
   return { askId: input.askId, attempt: input.attempt, messages, tokens: record.actor.getSnapshot().context.tokens };
 }
 
-interface Run {
+interface Step {
   readonly record: AgentRecord;
   readonly ask: Ask;
-  readonly call: ToolCall;
   readonly signal: AbortSignal;
   /** The calls in progress, each to be aborted by itself. */
   readonly running: Set<AbortController>;
 }
 
+interface Run extends Step {
+  readonly call: ToolCall;
+}
+
+/** Calls that the backend runs count for no limit: they are only waited for, and may themselves wait for one of ours. */
+async function runAll(runtime: Runtime, step: Step, calls: readonly ToolCall[]): Promise<void> {
+  const { maxParallelTools } = step.record.spec;
+  const { hosted } = step.ask;
+  const ours = hosted.size === 0 ? calls : calls.filter(({ id }) => !hosted.has(id));
+  const queue = ours.values();
+  const takeTurns = async () => {
+    for (const call of queue) await runOne(runtime, { ...step, call });
+  };
+  const turns = Array.from({ length: Math.min(ours.length, maxParallelTools) }, takeTurns);
+  const theirs = calls.filter(({ id }) => hosted.has(id)).map((call) => runOne(runtime, { ...step, call }));
+  await Promise.all([...theirs, ...turns]);
+}
+
 async function runOne(runtime: Runtime, run: Run): Promise<void> {
   const { ask, call, signal } = run;
-  ask.emit({ type: 'tool-call', call });
-  const phase = ask.response?.toolPhase;
-  const hosted = phase?.hosted(call.id)?.catch((thrown: unknown) => failure(call, reasonOf(thrown)));
-  const result = await (hosted ?? toolResult(runtime, run));
   if (signal.aborted) return;
-  if (hosted === undefined) phase?.give(result);
+  ask.started?.add(call.id);
+  ask.emit({ type: 'tool-call', call });
+  const hosted = ask.hosted.get(call.id);
+  const result = await (hosted ?? ask.results.get(call.id) ?? toolResult(runtime, run));
+  if (signal.aborted) return;
+  if (hosted === undefined) ask.response?.toolPhase?.give(result);
   ask.results.set(call.id, result);
   ask.emit({ type: 'tool-result', result });
 }
 
+/** What ran instead of what the model wrote is said before the result, in the log and to the model. */
 async function toolResult(runtime: Runtime, run: Run): Promise<ToolMessage> {
-  const { record, call } = run;
-  const tool = record.tools.byName.get(call.name);
-  if (tool === undefined) {
-    const known = [...record.tools.byName.keys()].join(', ') || 'none';
-    return failure(call, `There is no tool "${call.name}". Tools: ${known}.`);
+  const { ask, call } = run;
+  const changed = ask.approvals?.changed.get(call.id);
+  if (changed !== undefined) {
+    const result = await resultWith(runtime, run, changed);
+    return withNote(result, `[arguments were changed to ${JSON.stringify(changed)}]`);
   }
-  const parsed = parseArguments(call.arguments);
-  if ('problem' in parsed) return failure(call, `The arguments are no valid JSON: ${parsed.problem}`);
+  const read = await readArguments(call.arguments);
+  if ('problem' in read) return failedResult(call, `The arguments are no valid JSON: ${read.problem}`);
+  const result = await resultWith(runtime, run, read.value);
+  return read.repaired ? withNote(result, `[arguments were read as ${JSON.stringify(read.value)}]`) : result;
+}
+
+function withNote(result: ToolMessage, note: string): ToolMessage {
+  return { ...result, content: `${note}\n${result.content}` };
+}
+
+async function resultWith(runtime: Runtime, run: Run, args: unknown): Promise<ToolMessage> {
+  const { record, ask, call } = run;
+  const { byName } = ask.tools;
+  const tool = byName.get(call.name);
+  if (tool === undefined) {
+    const known = [...byName.keys()].join(', ') || 'none';
+    return failedResult(call, `There is no tool "${call.name}". Tools: ${known}.`);
+  }
   try {
-    const checked = await tool.check(parsed.value);
-    if ('problem' in checked) return failure(call, `The arguments do not fit: ${checked.problem}`);
-    return {
-      role: 'tool',
-      callId: call.id,
-      name: call.name,
-      content: show(await inTime(runtime, run, tool, checked.value)),
-    };
+    const checked = await tool.check(args);
+    if ('problem' in checked) return failedResult(call, `The arguments do not fit: ${checked.problem}`);
+    const output = await inTime(runtime, run, tool, checked.value);
+    const content = resultText(output, record.spec.maxToolResultChars);
+    return { role: 'tool', callId: call.id, name: call.name, content };
   } catch (thrown) {
-    return failure(call, reasonOf(thrown));
+    return failedResult(call, reasonOf(thrown));
   }
 }
 
 /** Runs the tool until it ends, its time is over or the ask is given up, whether it obeys the signal or not. */
-function inTime(runtime: Runtime, { record, ask, call, running }: Run, tool: Tool, args: unknown): Promise<unknown> {
+async function inTime(runtime: Runtime, run: Run, tool: Tool, args: unknown): Promise<unknown> {
+  const { record, ask, call, signal, running } = run;
+  signal.throwIfAborted();
   const { clock } = runtime;
-  const { toolMs } = record.spec.timeouts;
+  const limitMs = tool.timeoutMs ?? record.spec.timeouts.toolMs;
   const abort = new AbortController();
   const context: ToolContext = { agent: record.name, askId: ask.askId, callId: call.id, signal: abort.signal };
-  const timer = clock.setTimeout(() => abort.abort(new Error(`The tool took longer than ${toolMs} ms.`)), toolMs);
+  const timer = clock.setTimeout(() => abort.abort(new Error(`The tool took longer than ${limitMs} ms.`)), limitMs);
   running.add(abort);
   return new Promise((resolve, reject) => {
     abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
-    tool.run(args, context).then(resolve, reject);
+    onPath({ agent: record, ask, signal: abort.signal, clock }, () => tool.run(args, context)).then(resolve, reject);
   }).finally(() => {
     clock.clearTimeout(timer);
     running.delete(abort);
   });
-}
-
-/** The results of a step in the order of its calls; a call that has none was interrupted, and its result says so. */
-export function resultsOf(ask: Ask): ToolMessage[] {
-  const interrupted = 'This call was interrupted; whether it had an effect is not known.';
-  return (ask.response?.toolCalls ?? []).map((call) => ask.results.get(call.id) ?? failure(call, interrupted));
-}
-
-function parseArguments(text: string): { value: unknown } | { problem: string } {
-  if (text.trim() === '') return { value: {} };
-  try {
-    return { value: JSON.parse(text) };
-  } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-function show(output: unknown): string {
-  const text = typeof output === 'string' ? output : output === undefined ? 'done' : JSON.stringify(output);
-  if (typeof text !== 'string')
-    throw new TroupeError('TROUPE_ERR_OPTION_INVALID', 'The tool returned what is no JSON.');
-  if (text.length <= maxResultLength) return text;
-  return `${text.slice(0, maxResultLength)}\n[cut: ${text.length - maxResultLength} more characters]`;
-}
-
-function failure(call: ToolCall, content: string): ToolMessage {
-  return { role: 'tool', callId: call.id, name: call.name, content, isError: true };
 }

@@ -11,6 +11,8 @@ import type { Backend } from '../../actors/backend.ts';
 import { systemClock } from '../../actors/clock.ts';
 import { memoryStore } from '../../actors/store/memory.ts';
 import type { Store } from '../../actors/store/store.ts';
+import { McpPool } from '../../actors/tools/mcp-pool.ts';
+import type { McpEvent } from '../../actors/tools/mcp-pooled-server.ts';
 import { Conversation } from '../core/conversation.ts';
 import { TroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
@@ -18,14 +20,18 @@ import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
 import { addSpend, type Spend, unknownUsage } from '../core/usage.ts';
 import { Agent, type AgentHost, type AgentState, type ForkOptions, stateOf } from './agent.ts';
+import { AgentMcp } from './agent-mcp.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { type AgentSpec, modelAt, overrideSpec, type ResolvedSpec, resolveSpec } from './agent-spec.ts';
+import type { PendingApproval } from './approval.ts';
 import { Backends, embeddedBackend } from './backends.ts';
 import { agentDead, bindAgentMachine } from './bind.ts';
 import { guardStore } from './guarded-store.ts';
 import { callSafely, guardClock } from './guards.ts';
 import { Mail } from './mail.ts';
 import { Supervisor } from './supervisor.ts';
+import { TroupeMcp } from './troupe-mcp.ts';
+import { type AgentWarning, toolsWarning, Warnings } from './warnings.ts';
 
 /** Options of `createTroupe`; every one may be left out. */
 export interface TroupeOptions {
@@ -43,6 +49,8 @@ export interface TroupeOptions {
   readonly ids?: Ids;
   /** Default: `Math.random`. */
   readonly random?: Random;
+  /** How deep asks may nest: what a tool asks is one deeper than the ask that it runs for. Default 8. */
+  readonly maxAskDepth?: number;
 }
 
 /** Events of a troupe, with their arguments. */
@@ -50,7 +58,17 @@ export interface TroupeEvents {
   'agent-spawned': [agent: Agent];
   'agent-dead': [name: string];
   'dead-letter': [letter: DeadLetter];
+  /** A tool call waits for `agent.approve`. */
+  'approval-needed': [pending: PendingApproval];
   'ask-settled': [settled: { readonly agent: string; readonly askId: string; readonly outcome: 'replied' | 'failed' }];
+  /** An MCP server could not be started, or was lost. It is started again when an agent needs it. */
+  'mcp-failed': [failure: Omit<Extract<McpEvent, { type: 'mcp-failed' }>, 'type'>];
+  /** A tool says something else of itself than at first. It is not called before `troupe.mcp.approve`. */
+  'mcp-tool-changed': [change: Omit<Extract<McpEvent, { type: 'mcp-tool-changed' }>, 'type'>];
+  /** Something of what an MCP server listed was left out. */
+  'mcp-warning': [warning: Omit<Extract<McpEvent, { type: 'mcp-warning' }>, 'type'>];
+  /** Something that a person should know of an agent and that stops nothing. */
+  warning: [warning: AgentWarning];
   /** Something could not be made durable; the work goes on. */
   'store-failed': [error: TroupeError];
 }
@@ -101,16 +119,22 @@ export class Troupe implements AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #machine: ReturnType<typeof bindAgentMachine>;
   readonly #host: AgentHost;
+  readonly #warnings = new Warnings((warning) => this.#emit('warning', warning));
   readonly #roles: Readonly<Record<string, AgentSpec>>;
+  readonly #mcpPool: McpPool;
+  /** What its agents' MCP servers have besides tools. */
+  readonly mcp: TroupeMcp;
   #buried: Spend = { usage: unknownUsage, costUsd: undefined };
   #closing: Promise<void> | undefined;
 
   /** Use `createTroupe`. */
   constructor(options: TroupeOptions) {
     const { backends = {}, defaults = {}, roles = {}, store = memoryStore() } = options;
-    const { ids = counter(), random = Math.random } = options;
+    const { ids = counter(), random = Math.random, maxAskDepth = 8 } = options;
     const clock = options.clock === undefined ? systemClock : guardClock(options.clock);
     this.#backends = new Backends(backends);
+    this.#mcpPool = new McpPool({ clock, onEvent: (event) => this.#tellOfMcp(event) });
+    this.mcp = new TroupeMcp(this.#mcpPool);
     this.#roles = roles;
     this.#defaults = { backend: Object.keys(backends)[0] ?? embeddedBackend, ...defaults };
     this.#supervisor = new Supervisor({
@@ -121,12 +145,14 @@ export class Troupe implements AsyncDisposable {
       bury: (name, error) => this.#bury(name, error),
     });
     this.#runtime = {
-      ...{ clock, ids, random },
+      ...{ clock, ids, random, maxAskDepth },
       store: guardStore(store, (error) => this.#emit('store-failed', error)),
       record: (name) => this.#agents.get(name)?.record,
       backend: (name) => this.#backends.get(name),
+      warn: (record, code, message) => this.#warnings.give(record, code, message),
       addSpend: (record, spend) => this.#addSpend(record, spend),
       letIn: (record) => this.#host.mail.letIn(record),
+      approvalNeeded: (pending) => this.#emit('approval-needed', pending),
       chooseBackend: (call) => this.#supervisor.chooseBackend(call),
     };
     this.#machine = bindAgentMachine(this.#runtime);
@@ -265,6 +291,7 @@ export class Troupe implements AsyncDisposable {
     const createdAt = clock.now();
     const record: AgentRecord = {
       ...{ name, spec, conversation, createdAt, actor, tools },
+      mcp: spec.mcp.length === 0 ? undefined : new AgentMcp(this.#mcpPool, spec.mcp),
       ...{ asks: new Map(), outside: [], usage: unknownUsage, costUsd: undefined },
     };
     const agent = new Agent(record, this.#host);
@@ -278,6 +305,8 @@ export class Troupe implements AsyncDisposable {
     });
     actor.start();
     this.#emit('agent-spawned', agent);
+    const warning = toolsWarning(spec, this.#backends);
+    if (warning !== undefined) this.#warnings.give(record, 'model-without-tools', warning);
     return agent;
   }
 
@@ -292,6 +321,7 @@ export class Troupe implements AsyncDisposable {
     this.#runtime.store.removeAgent(name);
     this.#buried = addSpend(this.#buried, record);
     record.released = this.#backends.release(record.spec.chain, name);
+    record.mcp?.release();
     this.#emit('agent-dead', name);
   }
 
@@ -303,6 +333,13 @@ export class Troupe implements AsyncDisposable {
     this.#runtime.store.addUsage({ agent: record.name, calls, ...spend });
   }
 
+  #tellOfMcp(event: McpEvent): void {
+    const { server } = event;
+    if (event.type === 'mcp-failed') this.#emit(event.type, { server, error: event.error });
+    else if (event.type === 'mcp-tool-changed') this.#emit(event.type, { server, tool: event.tool });
+    else this.#emit(event.type, { server, message: event.message });
+  }
+
   #isAlive(record: AgentRecord): boolean {
     return this.#agents.get(record.name)?.record === record;
   }
@@ -310,7 +347,8 @@ export class Troupe implements AsyncDisposable {
   async #close(): Promise<void> {
     await this.#supervisor.close();
     // What a backend is still told while it closes, such as the price of a call that was given up, is stored.
-    const closed = [await settled(this.#backends.close()), await settled(this.#runtime.store.close())];
+    const closed = [await settled(this.#backends.close()), await settled(this.#mcpPool.close())];
+    closed.push(await settled(this.#runtime.store.close()));
     for (const result of closed) if (result.status === 'rejected') throw result.reason;
   }
 
@@ -348,4 +386,5 @@ const troupeRules: Readonly<Record<keyof TroupeOptions, Rule>> = {
   clock: rules.object,
   ids: rules.callback,
   random: rules.callback,
+  maxAskDepth: rules.positiveCount,
 };

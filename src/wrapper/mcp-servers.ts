@@ -4,7 +4,8 @@
  * had is listed as failed, and the turn goes on without its tools.
  */
 import type { Transport } from '@modelcontextprotocol/sdk/shared/transport.js';
-import type { McpServer } from '../../actors/tools/mcp.ts';
+import { mcpName } from '../../actors/tools/mcp-names.ts';
+import { mcpTool } from '../../actors/tools/mcp-tool.ts';
 import type { McpAddress } from '../../actors/tools/mcp-transports.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
 import { reasonOf } from '../core/errors.ts';
@@ -29,7 +30,7 @@ interface Slot {
   status: 'pending' | 'connected' | 'failed';
   error?: string;
   transport?: Transport;
-  server?: McpServer;
+  tools?: readonly Tool[];
   /** Settles when it is connected or has failed; never rejects. */
   ready: Promise<void>;
   /** When it lives in the caller. */
@@ -79,8 +80,8 @@ export class McpServers {
   /** The tools of all that are connected; of two with one name the first counts. */
   tools(): Tool[] {
     const tools = new Map<string, Tool>();
-    for (const { server } of this.#slots.values()) {
-      for (const tool of server?.tools ?? []) {
+    for (const slot of this.#slots.values()) {
+      for (const tool of slot.tools ?? []) {
         if (!tools.has(tool.definition.name)) tools.set(tool.definition.name, tool);
       }
     }
@@ -112,11 +113,16 @@ export class McpServers {
     const transport = await this.#transport(slot);
     slot.transport = transport;
     if (this.#slots.get(slot.name) !== slot) return;
-    slot.server = await connectMcp({
-      ...{ name: slot.name, transport, startTimeoutMs, callTimeoutMs },
-      callMeta: ({ callId }) => ({ 'claudecode/toolUseId': callId }),
+    const server = await connectMcp({
+      ...{ transport, startTimeoutMs },
       onClose: () => this.#failed(slot, 'The connection has ended.'),
     });
+    slot.tools = server.listing.tools.map((listed) =>
+      mcpTool(mcpName(slot.name, listed.name), listed, (args, { callId, signal }) => {
+        const meta = { 'claudecode/toolUseId': callId };
+        return server.call(listed.name, args, { signal, timeoutMs: callTimeoutMs, meta });
+      }),
+    );
     slot.status = 'connected';
   }
 

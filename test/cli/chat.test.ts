@@ -21,6 +21,20 @@ const coloured: Fault = ({ reply }) =>
     'content-type': 'text/event-stream',
   });
 
+/** Wants to read the fixture, twice at once, then says what the results were. */
+const curious: Fault = ({ request, reply }) => {
+  const messages = request.body?.['messages'] as { role: string; content: string }[];
+  const results = messages.flatMap(({ role, content }) => (role === 'tool' ? [content] : []));
+  const call = (index: number) => ({
+    ...{ index, id: `call_${index}`, type: 'function' },
+    function: { name: 'search_code', arguments: `{"pattern":"no${index}such"}` },
+  });
+  const said = results.length > 0 ? results.join('; ') : 'Let me see.';
+  const calls = results.length > 0 ? {} : { tool_calls: [call(0), call(1)] };
+  const text = chunk({ content: said, ...calls }, results.length > 0 ? 'stop' : 'tool_calls') + doneEvent;
+  reply(200, text, { 'content-type': 'text/event-stream' });
+};
+
 /** `first` the first time, then an answer that is whole. */
 const onlyOnce =
   (first: string): Fault =>
@@ -29,7 +43,7 @@ const onlyOnce =
 
 const faults = {
   ...openAiFaults,
-  ...{ parrot, coloured },
+  ...{ parrot, coloured, curious },
   'drip-once': onlyOnce('drip-forever'),
   '403-once': onlyOnce('403'),
   'cut-once': onlyOnce('fin-mid-stream'),
@@ -152,6 +166,45 @@ describe('messages', () => {
     const { code, stdout, stderr } = await chat([...at('403'), '--fallback', 'offline'], 'Hi');
     expect([code, stdout]).toEqual([0, expect.stringContaining('embedded backend')]);
     expect(stderr).toMatch(/^Going on with offline: openai refused the key/);
+  });
+});
+
+describe('a tool that must be allowed', () => {
+  const code = () => [...at('curious'), '--code', 'test/fixtures/package'];
+  const question = (index: number) => `allow search_code {"pattern":"no${index}such"}? [y]es / [n]o / [a]lways\n`;
+
+  test('is asked for, call by call, until the answer is one', async () => {
+    const { code: exitCode, stdout, stderr } = await chat(code(), 'Look.', 'what?', 'y', 'No');
+    expect([exitCode, stderr]).toEqual([0, question(0) + question(0) + question(1)]);
+    expect(stdout).toBe('Let me see.\n[0 matches in 1 files]; The call was denied: the user said no.\n');
+  });
+
+  test('may be allowed once and for all', async () => {
+    const { stdout, stderr } = await chat(code(), 'Look.', 'a', 'Again.');
+    expect(stderr).toBe(question(0));
+    expect(stdout).not.toContain('denied');
+  });
+
+  test('is denied when the input ends', async () => {
+    const { code: exitCode, stdout } = await chat(code(), 'Look.');
+    expect(exitCode).toBe(0);
+    expect(stdout.match(/The call was denied: nobody is there to allow it\./g)).toHaveLength(2);
+  });
+
+  test('is forgotten with its ask by Ctrl-C, and the next line is a message again', async () => {
+    const session = new Session(...code());
+    session.type('Look.\n');
+    await session.says('stderr', question(0));
+    session.interrupt();
+    await session.says('stderr', 'cancelled\n');
+    session.type('y\n');
+    await session.says(
+      'stdout',
+      'This call was interrupted before it ran.; This call was interrupted before it ran.\n',
+    );
+    expect(session.stderr).toBe(`${question(0)}cancelled\n`);
+    session.end();
+    expect(await session.code).toBe(0);
   });
 });
 

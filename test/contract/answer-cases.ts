@@ -1,12 +1,13 @@
 /** Cases of the contract: what is asked and what comes back. */
 import { expect } from 'vitest';
+import { z } from 'zod';
 import { isTroupeError } from '../../src/core/errors.ts';
 import type { ModelParameters, Usage } from '../../src/core/types.ts';
 import type { Agent } from '../../src/runtime/agent.ts';
 import type { Reply, StreamEvent } from '../../src/runtime/reply.ts';
 import type { Case } from './case.ts';
 import type { Ledger } from './server.ts';
-import { calculator, onStage } from './stage.ts';
+import { calculator, onStage, seenBy } from './stage.ts';
 import type { World } from './worlds.ts';
 
 const words = 'Grüße, wörld 🙂, 日本語, ẞ.';
@@ -136,6 +137,23 @@ export const answerCases: readonly Case[] = [
         });
         expect(JSON.parse((await agent.ask('json')).text)).toEqual({ city: 'text', days: 7, stops: [{ by: 'train' }] });
         expect(JSON.parse((await agent.ask('json')).text)).toEqual({ city: 'text', days: 7, stops: [{ by: 'train' }] });
+      }),
+  },
+  {
+    name: 'an ask with a schema gives typed output, between asks without one',
+    needs: ['model'],
+    run: (world) =>
+      onStage(world, {}, async ({ spawn }) => {
+        const { tools } = calculator();
+        const agent = await spawn('a', { tools });
+        const by = z.object({ by: z.enum(['train', 'bus']) });
+        const schema = z.object({ city: z.string(), days: z.number(), stops: z.array(by) });
+        const { output, steps } = await agent.ask('json', { schema });
+        const days: number = output.days;
+        expect([output, days, steps]).toEqual([{ city: 'text', days: 7, stops: [{ by: 'train' }] }, 7, 1]);
+        expect((await agent.ask('say one')).text).toBe('one');
+        // What the model was told for the one ask is not told again.
+        expect(JSON.stringify((await seenBy(agent)).texts)).not.toContain('JSON Schema');
       }),
   },
   {

@@ -41,7 +41,7 @@ export const toolCases: readonly Case[] = [
     run: (world) =>
       onStage(world, {}, async ({ spawn, server }) => {
         const { tools, ran } = calculator();
-        const agent = await spawn('a', { tools });
+        const agent = await spawn('a', { tools, maxSameCalls: 10 });
         const reply = await agent.ask('call 10 times add {"a":20,"b":22}');
         expect(reply).toMatchObject({ text: Array(10).fill('42').join('; '), steps: 11 });
         expect(ran).toHaveLength(10);

@@ -3,73 +3,7 @@
  * promises. It generates tests (which events may happen where) and says what must be seen afterwards.
  */
 import type { Message } from '../../src/core/types.ts';
-import type { MailboxPolicy } from '../../src/runtime/agent-spec.ts';
-
-/** Bounds of the agent, and which events a walk uses. */
-export interface Shape {
-  readonly events: readonly ModelEvent[];
-  readonly mailboxLimit: number;
-  readonly policy: MailboxPolicy;
-  readonly maxRetries: number;
-  readonly maxSteps: number;
-  readonly backends: readonly string[];
-  readonly stateless: boolean;
-}
-
-export const plainShape: Shape = {
-  events: [],
-  mailboxLimit: 1,
-  policy: 'reject',
-  maxRetries: 0,
-  maxSteps: 2,
-  backends: ['first'],
-  stateless: false,
-};
-
-/** Everything that can happen to an agent. */
-export const modelEvents = [
-  // What a user does. `ask-aborted` has a signal that was aborted already, `ask-again` the id of an ask in progress.
-  'ask',
-  'stream',
-  'ask-aborted',
-  'ask-again',
-  'cancel-settled',
-  'compress',
-  'kill',
-  'fork',
-  'twin-ask',
-  'cancel-hand',
-  'cancel-first',
-  'cancel-last',
-  'cancel-outside',
-  // The deadline of an ask.
-  'expire-hand',
-  'expire-first',
-  'expire-last',
-  'expire-outside',
-  // What the model does. `big` answers make the conversation too large.
-  'delta',
-  'text',
-  'big-text',
-  'tools',
-  'big-tools',
-  'transient',
-  'fatal',
-  'overflow',
-  // It sends nothing for too long.
-  'silence',
-  // One of the two tools of a step ends, or all that still run.
-  'one-tool',
-  'rest',
-  // Back-off is over, the supervisor has chosen, compression is done.
-  'waited',
-  'chosen',
-  'compressed',
-  'compress-failed',
-  // Model calls and tools that were given up end after all.
-  'late',
-] as const;
-export type ModelEvent = (typeof modelEvents)[number];
+import type { ModelEvent, Shape } from './shape.ts';
 
 /** One ask as the model sees it. */
 interface AskModel {
@@ -89,7 +23,10 @@ interface AskModel {
   /** Text of the call in flight, and all text that a reader of the stream has seen. */
   partial: string;
   seen: string;
+  /** How many of its tools have ended, of those that were not denied. */
   toolsDone: number;
+  /** The decisions on the tools of the step in hand, in the order of the calls. */
+  decided: ('allow' | 'deny')[];
   /** Number of its last model call. */
   call: number;
   /** Of a stateless agent: what it said in this ask. */
@@ -98,7 +35,7 @@ interface AskModel {
 
 export interface Model {
   readonly shape: Shape;
-  at: 'idle' | 'calling' | 'backing-off' | 'failing' | 'tools' | 'compressing' | 'dead';
+  at: 'idle' | 'calling' | 'backing-off' | 'failing' | 'approving' | 'tools' | 'compressing' | 'dead';
   hand: string | undefined;
   mailbox: string[];
   outside: string[];
@@ -131,7 +68,7 @@ export function modelKey(model: Model): string {
     ask === undefined
       ? 'nothing in hand'
       : `${ask.kind} step ${ask.step} retry ${ask.retries} backend ${ask.backend}` +
-        `${ask.overflowed ? ' overflowed' : ''}${ask.delivered ? ' delivered' : ''} tools ${ask.toolsDone}`,
+        `${ask.overflowed ? ' overflowed' : ''}${ask.delivered ? ' delivered' : ''} tools ${ask.toolsDone}${ask.decided.map((decision) => ` ${decision}`).join('')}`,
     ...(ended ? ['ended'] : []),
     ...(big ? ['big'] : []),
     ...(late ? ['late'] : []),
@@ -167,9 +104,13 @@ export function isEnabled(model: Model, event: ModelEvent): boolean {
     case 'late':
       return late;
     case 'one-tool':
-      return at === 'tools' && asks[hand ?? '']?.toolsDone === 0;
+      return at === 'tools' && runningTools(asks[hand ?? '']) === 2;
     case 'rest':
       return at === 'tools';
+    case 'allow':
+    case 'deny':
+    case 'undecided':
+      return at === 'approving';
     case 'waited':
       return at === 'backing-off';
     case 'chosen':
@@ -239,7 +180,7 @@ function accept(model: Model, kind: 'ask' | 'stream'): void {
   const { shape, mailbox, outside } = model;
   model.asks[id] = {
     ...{ kind, attempts: [], step: 1, retries: 0, backend: 0, failed: [], lastFailure: '', overflowed: false },
-    ...{ prompted: false, delivered: false, partial: '', seen: '', toolsDone: 0, call: 0, log: [] },
+    ...{ prompted: false, delivered: false, partial: '', seen: '', toolsDone: 0, decided: [], call: 0, log: [] },
   };
   if (model.at === 'dead') {
     model.deadLetters.push(id);
@@ -268,7 +209,7 @@ function call(model: Model): void {
   const ask = model.asks[model.hand ?? ''] as AskModel;
   model.at = 'calling';
   model.calls += 1;
-  Object.assign(ask, { call: model.calls, delivered: false, partial: '', toolsDone: 0 });
+  Object.assign(ask, { call: model.calls, delivered: false, partial: '', toolsDone: 0, decided: [] });
 }
 
 function takeNext(model: Model): void {
@@ -308,21 +249,23 @@ function inHand(model: Model, id: string, ask: AskModel, event: ModelEvent): unk
       return takeNext(model);
     case 'tools':
     case 'big-tools':
+    case 'guarded-tools':
       ask.attempts.push(`${backend} ok`);
       model.big = event === 'big-tools';
-      if (ask.step < model.shape.maxSteps) model.at = 'tools';
+      if (ask.step < model.shape.maxSteps) model.at = event === 'guarded-tools' ? 'approving' : 'tools';
       else failInHand(model, id, 'TROUPE_ERR_ASK_STEPS_EXCEEDED');
       return;
+    case 'allow':
+    case 'deny':
+      return decide(model, id, ask, [event]);
+    case 'undecided':
+      if (model.shape.onUndecided === 'fail') return giveUp(model, 'expire-hand');
+      return decide(model, id, ask, Array(2 - ask.decided.length).fill('deny'));
     case 'one-tool':
       ask.toolsDone = 1;
       return;
     case 'rest':
-      ask.toolsDone = 2;
-      append(model, id, toolLines(ask));
-      Object.assign(ask, { step: ask.step + 1, retries: 0, toolsDone: 0 });
-      if (model.big) model.at = 'compressing';
-      else call(model);
-      return;
+      return toolsEnd(model, id, ask);
     case 'waited':
       return call(model);
     case 'chosen':
@@ -330,6 +273,28 @@ function inHand(model: Model, id: string, ask: AskModel, event: ModelEvent): unk
     default:
       return callFailed(model, ask, event, backend ?? '');
   }
+}
+
+/** The tools run once all of them are decided on; without any that may, the step is over. */
+function decide(model: Model, id: string, ask: AskModel, decisions: readonly ('allow' | 'deny')[]): void {
+  ask.decided.push(...decisions);
+  if (ask.decided.length < 2) return;
+  model.at = 'tools';
+  if (runningTools(ask) === 0) toolsEnd(model, id, ask);
+}
+
+function toolsEnd(model: Model, id: string, ask: AskModel): void {
+  ask.toolsDone += runningTools(ask);
+  append(model, id, toolLines(ask));
+  Object.assign(ask, { step: ask.step + 1, retries: 0, toolsDone: 0, decided: [] });
+  if (model.big) model.at = 'compressing';
+  else call(model);
+}
+
+/** How many tools of a step that may run have not ended. */
+export function runningTools(ask: AskModel | undefined): number {
+  const { decided = [], toolsDone = 0 } = ask ?? {};
+  return 2 - decided.filter((decision) => decision === 'deny').length - toolsDone;
 }
 
 const failureCodes: Partial<Record<ModelEvent, string>> = {
@@ -391,7 +356,7 @@ export function targetOf({ hand, mailbox, outside }: Model, event: ModelEvent): 
 
 function interrupt(model: Model, id: string, code: string): void {
   const ask = model.asks[id] as AskModel;
-  if (model.at === 'tools') append(model, id, toolLines(ask));
+  if (model.at === 'tools' || model.at === 'approving') append(model, id, toolLines(ask));
   if (model.at === 'calling') ask.attempts.push(`${model.shape.backends[ask.backend]} ${code}`);
   model.late ||= model.at === 'calling' || model.at === 'tools';
 }
@@ -421,11 +386,16 @@ function append(model: Model, id: string, lines: readonly string[]): void {
   ask.prompted = true;
 }
 
-function toolLines({ call: number, toolsDone }: AskModel): string[] {
+function toolLines({ call: number, toolsDone, decided }: AskModel): string[] {
+  let done = toolsDone;
+  const ends = [0, 1].map((index) => {
+    if (decided[index] === 'deny') return 'denied';
+    done -= 1;
+    return done < 0 ? 'interrupted' : 'done';
+  });
   return [
     `assistant: looking ${number} -> c${number}-1 c${number}-2`,
-    `tool: c${number}-1 ${toolsDone > 0 ? 'done' : 'interrupted'}`,
-    `tool: c${number}-2 ${toolsDone > 1 ? 'done' : 'interrupted'}`,
+    ...ends.map((end, index) => `tool: c${number}-${index + 1} ${end}`),
   ];
 }
 
@@ -448,7 +418,7 @@ export function messageLine(message: Message): string {
       return `assistant: ${message.content}${calls === undefined ? '' : ` -> ${calls}`}`;
     }
     case 'tool':
-      return `tool: ${message.callId} ${message.content.includes('interrupted') ? 'interrupted' : message.content}`;
+      return `tool: ${message.callId} ${/interrupted|denied/.exec(message.content)?.[0] ?? message.content}`;
     default:
       return `${message.role}: ${message.content}`;
   }

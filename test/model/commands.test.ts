@@ -4,9 +4,10 @@
  */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { isEnabled, type Model, type ModelEvent, type Shape, startModel } from './agent-model.ts';
+import { isEnabled, type Model, startModel } from './agent-model.ts';
 import { step } from './compare.ts';
 import { type RealAgent, realAgent } from './real-agent.ts';
+import type { ModelEvent, Shape } from './shape.ts';
 import { allEvents } from './shapes.ts';
 
 const runs = Number(process.env['MODEL_RUNS'] ?? 300);
@@ -18,6 +19,9 @@ const weights: Partial<Record<ModelEvent, number>> = {
   stream: 6,
   text: 6,
   tools: 8,
+  'guarded-tools': 6,
+  deny: 2,
+  undecided: 1,
   rest: 8,
   kill: 0.1,
   'ask-aborted': 1,
@@ -64,7 +68,7 @@ const bounds = fc.record({
   policy: fc.constantFrom('reject' as const, 'drop-oldest' as const, 'wait' as const),
   ...{ maxRetries: fc.integer({ min: 0, max: 2 }), maxSteps: fc.integer({ min: 1, max: 4 }) },
   backends: fc.constantFrom(['first'], ['first', 'second'], ['first', 'second', 'third']),
-  stateless: fc.boolean(),
+  ...{ stateless: fc.boolean(), onUndecided: fc.constantFrom('deny' as const, 'fail' as const) },
 });
 
 test(`${runs} random walks hold the model`, async () => {

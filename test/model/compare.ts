@@ -1,8 +1,9 @@
 /** Holds the real agent against the model, event by event. */
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from 'vitest';
-import { type Model, type ModelEvent, modelKey, nextModel, requestOf, type Shape, startModel } from './agent-model.ts';
+import { type Model, modelKey, nextModel, requestOf, runningTools, startModel } from './agent-model.ts';
 import { type Observation, type RealAgent, realAgent } from './real-agent.ts';
+import type { ModelEvent, Shape } from './shape.ts';
 
 /** What must be seen of an agent that is where the model is. */
 function expected(model: Model): Observation {
@@ -11,7 +12,7 @@ function expected(model: Model): Observation {
   const ask = asks[hand ?? ''];
   const open = all.filter(([, { outcome }]) => outcome === undefined).length;
   const ended = all.flatMap(([id, { outcome }]) => (outcome === undefined ? [] : [[id, outcome]]));
-  const running = at === 'tools' ? 2 - (ask?.toolsDone ?? 0) : 0;
+  const running = at === 'tools' ? runningTools(ask) : 0;
   return {
     ...{ at: places[at], status: at === 'dead' ? 'done' : 'active', hand: hand ?? null, mailbox },
     waiting: mailbox.length + outside.length,
@@ -30,7 +31,8 @@ function expected(model: Model): Observation {
     requests:
       at === 'calling' ? [`worker at ${shape.backends[ask?.backend ?? 0]}: ${requestOf(model).join(' | ')}`] : [],
     running,
-    timers: open + running + (at === 'calling' || at === 'backing-off' ? 1 : 0),
+    deciding: at === 'approving' ? 2 - (ask?.decided.length ?? 0) : 0,
+    timers: open + running + (at === 'calling' || at === 'backing-off' || at === 'approving' ? 1 : 0),
   };
 }
 
@@ -39,6 +41,7 @@ const places: Readonly<Record<Model['at'], string>> = {
   calling: '{"awaiting":"calling"}',
   'backing-off': '{"awaiting":"backing-off"}',
   failing: '{"awaiting":"failing"}',
+  approving: '{"tool-loop":"approving"}',
   tools: '{"tool-loop":"running"}',
   compressing: 'compressing',
   dead: 'dead',

@@ -1,6 +1,6 @@
 /**
  * One long scenario, run once for every call that the runtime makes to what is plugged in: store, clock, backends, tools,
- * ids, chance. In run n the n-th of these calls throws. Every ask must end, typed; the sibling must not notice.
+ * ids, chance. In run n the n-th of these calls throws. Every ask must end, typed, its tool call allowed or not; the sibling must not notice.
  */
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest';
 import type { Backend } from '../../actors/backend.ts';
@@ -74,8 +74,9 @@ function plugs(faults: Faults) {
       definition: { name: 'look', description: 'Looks.', parameters: {} },
       check: async (value: unknown) => ({ value }),
       run: async () => 'seen',
+      approve: async () => true,
     },
-    ['check', 'run'],
+    ['check', 'run', 'approve'],
   );
   return { clock, store, backends: { first, second }, ...chance, look };
 }
@@ -118,6 +119,7 @@ class Scenario {
     const { look: _, ...options } = this.#plugs;
     this.clock = options.clock;
     this.#troupe = createTroupe(options);
+    this.#troupe.on('approval-needed', ({ agent, call }) => this.#troupe.agent(agent)?.approve(call, 'allow'));
   }
 
   async run(): Promise<{
@@ -126,7 +128,9 @@ class Scenario {
     readonly after: unknown;
   }> {
     const { look } = this.#plugs;
-    const worker = await this.#spawn('worker', { tools: [look], fallback: ['second'], maxRetries: 1 });
+    const worker = await this.#spawn('worker', {
+      ...{ tools: [look], approval: { timeoutMs: 5000 }, fallback: ['second'], maxRetries: 1 },
+    });
     const sibling = await this.#spawn('sibling', {});
     for (const prompt of ['tool', 'fail', 'plain']) this.#watch(() => worker.ask(prompt));
     this.#watch(() => worker.stream('streamed').reply);

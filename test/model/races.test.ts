@@ -1,5 +1,5 @@
 /**
- * The promises around the actors: barriers, model calls, tools and timers end in every order that a scheduler can think of,
+ * The promises around the actors: barriers, model calls, tools, decisions on tools and timers end in every order that a scheduler can think of,
  * while asks, cancels, kills, forks, spawns and a close come in between. `MODEL_RUNS` and `MODEL_SEED` as in the random walks.
  */
 import fc from 'fast-check';
@@ -10,6 +10,7 @@ import type { Tool } from '../../actors/tools/tool.ts';
 import type { TroupeError } from '../../src/core/errors.ts';
 import type { Clock } from '../../src/core/seams.ts';
 import type { Agent } from '../../src/runtime/agent.ts';
+import type { PendingApproval } from '../../src/runtime/approval.ts';
 import type { AskHandle } from '../../src/runtime/ask-handle.ts';
 import { createTroupe } from '../../src/runtime/troupe.ts';
 import { type GatedCall, gatedBackend } from '../../src/testing/gated-backend.ts';
@@ -27,8 +28,11 @@ afterEach(() => {
   expect(unhandled.splice(0)).toEqual([]);
 });
 
+/** An ask that is answered, wants a tool first, or one that must be allowed. */
+type AskKind = 'ask' | 'ask-tools' | 'ask-guarded';
+
 type Deed =
-  | { readonly kind: 'ask' | 'ask-tools'; readonly agent: number }
+  | { readonly kind: AskKind; readonly agent: number }
   | { readonly kind: 'wait' | 'cancel'; readonly ask: number }
   | { readonly kind: 'kill' | 'spawn' | 'spawn-twice' | 'fork'; readonly agent: number }
   | { readonly kind: 'close' };
@@ -37,7 +41,7 @@ const agentNumber = fc.nat(2);
 const deed: fc.Arbitrary<Deed> = fc.oneof(
   {
     weight: 8,
-    arbitrary: fc.record({ kind: fc.constantFrom('ask' as const, 'ask-tools' as const), agent: agentNumber }),
+    arbitrary: fc.record({ kind: fc.constantFrom<AskKind[]>('ask', 'ask-tools', 'ask-guarded'), agent: agentNumber }),
   },
   { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('wait' as const, 'cancel' as const), ask: fc.nat(20) }) },
   {
@@ -100,7 +104,13 @@ class World {
     check: async () => ({ value: {} }),
     run: () => this.#scheduler.schedule(Promise.resolve('seen'), 'tool'),
   };
+  readonly #guarded: Tool = {
+    ...this.#look,
+    definition: { ...this.#look.definition, name: 'guarded' },
+    approve: () => this.#scheduler.schedule(Promise.resolve(true), 'judgement'),
+  };
   #twins = 0;
+  #decisions = 0;
   #waits = 0;
   #closed = false;
 
@@ -118,6 +128,9 @@ class World {
     this.#troupe = createTroupe({
       ...{ backends: { backend }, clock: this.#clock, store: this.#store(failingBarriers), random: () => 0.5 },
     });
+    this.#troupe.on('approval-needed', (pending) => {
+      void scheduler.schedule(Promise.resolve(), 'decision').then(() => this.#decide(pending));
+    });
     this.#troupe.on('ask-settled', ({ agent, askId, outcome }) => this.#count(agent, askId, outcome));
   }
 
@@ -125,6 +138,7 @@ class World {
     switch (deed.kind) {
       case 'ask':
       case 'ask-tools':
+      case 'ask-guarded':
         return this.#ask(deed.agent, deed.kind);
       case 'wait':
         // Not awaited: a scheduled step must not depend on other scheduled things.
@@ -193,7 +207,19 @@ class World {
     return this.#troupe.agent(`agent-${index}`);
   }
 
-  #ask(index: number, kind: 'ask' | 'ask-tools'): void {
+  /** A decision may come too late, and only then is it refused. */
+  #decide({ agent: name, askId, call }: PendingApproval): void {
+    const agent = this.#troupe.agent(name);
+    const waits = agent?.approvals().some((one) => one.askId === askId && one.call.id === call.id) ?? false;
+    this.#decisions += 1;
+    try {
+      agent?.approve(call, this.#decisions % 2 === 0 ? 'allow' : { deny: 'no' });
+    } catch (error) {
+      if (waits) this.#problems.push(String(error));
+    }
+  }
+
+  #ask(index: number, kind: AskKind): void {
     const agent = this.#nth(index);
     if (agent === undefined) return;
     const prompt = `${kind} ${this.#handles.length} of ${agent.name}`;
@@ -237,7 +263,10 @@ class World {
   async #spawn(index: number): Promise<void> {
     const name = `agent-${index}`;
     try {
-      const agent = await this.#troupe.spawn(name, { tools: [this.#look] });
+      const agent = await this.#troupe.spawn(name, {
+        tools: [this.#look, this.#guarded],
+        approval: { timeoutMs: 1000, onTimeout: index === 0 ? 'fail' : 'deny' },
+      });
       this.#agents.set(agent, { shared: 0, asked: new Set() });
     } catch (error) {
       const { code } = error as TroupeError;
@@ -268,6 +297,10 @@ function answer(call: GatedCall): void {
   const last = call.messages.at(-1);
   if (prompt.startsWith('ask-tools') && last?.role === 'user') {
     call.resolve({ toolCalls: [{ id: 'look-1', name: 'look', arguments: '' }] });
+  } else if (prompt.startsWith('ask-guarded') && last?.role === 'user') {
+    call.resolve({
+      toolCalls: ['look', 'guarded', 'guarded'].map((name, id) => ({ id: `c${id}`, name, arguments: '' })),
+    });
   } else call.resolve({ text: `${call.agent} says ${prompt}` });
 }
 

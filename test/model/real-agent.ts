@@ -9,13 +9,15 @@ import type { Tool } from '../../actors/tools/tool.ts';
 import { TroupeError } from '../../src/core/errors.ts';
 import type { Message } from '../../src/core/types.ts';
 import type { Agent } from '../../src/runtime/agent.ts';
+import type { ApprovalDecision } from '../../src/runtime/approval.ts';
 import type { AskHandle } from '../../src/runtime/ask-handle.ts';
 import type { Reply } from '../../src/runtime/reply.ts';
 import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts';
 import { type GatedBackend, gatedBackend } from '../../src/testing/gated-backend.ts';
 import { assertValidMessages } from '../../src/testing/messages.ts';
 import { settle, VirtualClock } from '../../src/testing/virtual-clock.ts';
-import { type Model, type ModelEvent, messageLine, outcomeLine, type Shape, targetOf } from './agent-model.ts';
+import { type Model, messageLine, outcomeLine, targetOf } from './agent-model.ts';
+import type { ModelEvent, Shape } from './shape.ts';
 
 /** A clock on which a test can let one certain timer fire; the others wait for ever. */
 class PickClock extends VirtualClock {
@@ -83,6 +85,7 @@ const limitTokens = 1000;
 const firstDeadlineMs = 10_000_000;
 const backOffMs = 250;
 const silentMs = 100;
+const approvalMs = 5000;
 
 export interface RealAgent {
   /** Makes an event happen and waits until nothing moves. */
@@ -111,6 +114,8 @@ export interface Observation {
   readonly requests: readonly string[];
   /** Tools that run and were not told to stop. */
   readonly running: number;
+  /** Tool calls that wait for a decision. */
+  readonly deciding: number;
   /** Timers that wait. */
   readonly timers: number;
 }
@@ -158,10 +163,15 @@ class Real implements RealAgent {
   }
 
   async start(): Promise<void> {
-    const { mailboxLimit, policy, maxRetries, maxSteps, backends, stateless } = this.#shape;
+    const { mailboxLimit, policy, maxRetries, maxSteps, onUndecided, backends, stateless } = this.#shape;
     this.#agent = await this.#troupe.spawn('worker', {
-      ...{ system: 'Be brief.', fallback: backends.slice(1), tools: [this.#gatedTool()] },
+      ...{
+        system: 'Be brief.',
+        fallback: backends.slice(1),
+        tools: [this.#gatedTool('gate'), this.#gatedTool('guarded')],
+      },
       ...{ mailboxLimit, mailboxPolicy: policy, maxRetries, maxSteps, stateless },
+      ...{ maxSameCalls: 100, approval: { timeoutMs: approvalMs, onTimeout: onUndecided } },
       timeouts: { firstEventMs: silentMs, idleMs: silentMs },
     });
     const { machine, context } = this.#agent.ref.getSnapshot() as unknown as BoundSnapshot;
@@ -220,6 +230,12 @@ class Real implements RealAgent {
       case 'compress-failed':
         this.#compressFails = event === 'compress-failed';
         return this.#gates.compress.open();
+      case 'allow':
+        return this.#decide('allow');
+      case 'deny':
+        return this.#decide({ deny: 'no' });
+      case 'undecided':
+        return this.#clock.fire(approvalMs);
       case 'one-tool':
         return this.#runningTools()[0]?.done();
       case 'rest':
@@ -250,6 +266,7 @@ class Real implements RealAgent {
       twin: this.#twin && lines(this.#twin.messages()),
       requests,
       running: this.#runningTools().length,
+      deciding: this.#agent.approvals().length,
       timers: this.#clock.pending,
     };
   }
@@ -325,7 +342,8 @@ class Real implements RealAgent {
       ...{ inputTokens: total, outputTokens: 0, cacheReadTokens: undefined, cacheWriteTokens: undefined },
     });
     const total = event.startsWith('big-') ? limitTokens * 2 : 10;
-    const toolCalls = ['1', '2'].map((last) => ({ id: `c${number}-${last}`, name: 'gate', arguments: '' }));
+    const name = event === 'guarded-tools' ? 'guarded' : 'gate';
+    const toolCalls = ['1', '2'].map((last) => ({ id: `c${number}-${last}`, name, arguments: '' }));
     switch (event) {
       case 'delta':
         return call.text('piece ');
@@ -334,6 +352,7 @@ class Real implements RealAgent {
         return call.resolve({ text: `answer ${number}`, usage: usage(total) });
       case 'tools':
       case 'big-tools':
+      case 'guarded-tools':
         return call.resolve({ text: `looking ${number}`, toolCalls, usage: usage(total) });
       case 'transient':
         return call.reject(new TroupeError('TROUPE_ERR_BACKEND_UNREACHABLE', 'reset'));
@@ -369,10 +388,16 @@ class Real implements RealAgent {
     return this.#tools.filter(({ signal }) => !signal.aborted);
   }
 
-  #gatedTool(): Tool {
+  #decide(decision: ApprovalDecision): void {
+    const [next] = this.#agent.approvals();
+    this.#agent.approve(next?.call.id ?? 'none', decision);
+  }
+
+  #gatedTool(name: 'gate' | 'guarded'): Tool {
     const parameters = { type: 'object', properties: {} };
     return {
-      definition: { name: 'gate', description: 'Waits for the test.', parameters },
+      definition: { name, description: 'Waits for the test.', parameters },
+      approve: name === 'guarded',
       check: async () => ({ value: {} }),
       run: (_args, { signal }) =>
         new Promise((resolve) => {

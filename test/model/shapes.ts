@@ -1,5 +1,5 @@
 /** The agents that the walks are made of: each has one part of what can happen, in full. */
-import { type ModelEvent, modelEvents, plainShape, type Shape } from './agent-model.ts';
+import { type ModelEvent, modelEvents, plainShape, type Shape } from './shape.ts';
 
 /** Every way in which an ask can end from outside, and what comes too late. */
 const ends = ['cancel-hand', 'expire-hand', 'kill', 'late', 'cancel-settled'] as const;
@@ -20,6 +20,15 @@ export const shapes: Readonly<Record<string, Shape>> = {
     ...plainShape,
     ...{ maxRetries: 1 },
     events: ['ask', 'text', 'tools', 'one-tool', 'rest', 'transient', 'waited', 'chosen', ...ends],
+  },
+  'tools that must be allowed': {
+    ...plainShape,
+    events: ['ask', 'text', 'guarded-tools', 'allow', 'deny', 'undecided', 'one-tool', 'rest', ...ends],
+  },
+  'an ask that fails when nobody decides': {
+    ...plainShape,
+    ...{ onUndecided: 'fail', stateless: true, maxSteps: 3 },
+    events: ['ask', 'text', 'guarded-tools', 'allow', 'deny', 'undecided', 'rest', ...ends],
   },
   mailbox: {
     ...plainShape,
@@ -66,7 +75,7 @@ export const shapes: Readonly<Record<string, Shape>> = {
   forks: {
     ...plainShape,
     ...{ mailboxLimit: 0 },
-    events: ['ask', 'text', 'tools', 'rest', 'fork', 'twin-ask', 'cancel-hand', 'kill'],
+    events: ['ask', 'text', 'tools', 'guarded-tools', 'allow', 'rest', 'fork', 'twin-ask', 'cancel-hand', 'kill'],
   },
   'an ask id that is in use': { ...plainShape, events: ['ask', 'ask-again', 'text', 'tools', 'rest', ...ends] },
   'compression by size and by hand': {

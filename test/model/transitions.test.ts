@@ -1,8 +1,9 @@
 /** Every transition of the model, walked on the real agent: the gate is that all are met. */
 import { afterAll, expect, test } from 'vitest';
 import { transitionName, transitionPaths } from '../../src/testing/transition-paths.ts';
-import { enabledEvents, type Model, type ModelEvent, modelKey, nextModel, startModel } from './agent-model.ts';
+import { enabledEvents, type Model, modelKey, nextModel, startModel } from './agent-model.ts';
 import { walk } from './compare.ts';
+import type { ModelEvent } from './shape.ts';
 import { shapes } from './shapes.ts';
 
 const total = { met: 0, all: 0, states: 0, paths: 0 };

@@ -169,8 +169,41 @@ export const mutants = [
     edits: [
       {
         file: 'src/runtime/bind.ts',
-        search: '  if (failure === undefined || ask.delivered) return',
-        replace: '  if (failure === undefined) return',
+        search: '  if (failure?.backend === undefined || ask.delivered) return',
+        replace: '  if (failure?.backend === undefined) return',
+      },
+    ],
+  },
+  {
+    name: 'tool that runs without approval',
+    tests: [model],
+    edits: [
+      {
+        file: 'src/runtime/call-model.ts',
+        search: '  const approvals = mayRun ? await',
+        replace: '  const approvals = !mayRun ? await',
+      },
+    ],
+  },
+  {
+    name: 'denied call that runs',
+    tests: [model, 'test/runtime/approval.test.ts'],
+    edits: [
+      {
+        file: 'src/runtime/run-tools.ts',
+        search: '(hosted ?? ask.results.get(call.id) ?? toolResult(runtime, run))',
+        replace: '(hosted ?? toolResult(runtime, run))',
+      },
+    ],
+  },
+  {
+    name: 'decision for another call',
+    tests: ['test/runtime/approval.test.ts'],
+    edits: [
+      {
+        file: 'src/runtime/approval.ts',
+        search: ' || !isSame(pending.call, call)',
+        replace: ' || !isSame(pending.call, callId)',
       },
     ],
   },

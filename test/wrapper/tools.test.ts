@@ -133,7 +133,10 @@ describe('servers of the command line', () => {
   test('a server that dies in a call fails that call at once', async () => {
     const wrapper = run(setup, config({ small }), allowed);
     const results = await resultsOf(wrapper, user('call mcp__small__crash {}'), user('Hello'));
-    expect(results.map(({ result }) => result)).toEqual(['It said: Connection closed', '4 before: Hello']);
+    expect(results.map(({ result }) => result)).toEqual([
+      'It said: Connection closed: The server ended (exit code 3).',
+      '4 before: Hello',
+    ]);
     expect(wrapper.lines.filter((line) => kindOf(line) === 'system/init').at(-1)).toMatchObject({
       mcp_servers: [{ name: 'small', status: 'failed' }],
     });

@@ -270,9 +270,33 @@ describe('what goes out', () => {
       top_p: 0.9,
       stop: ['END'],
       seed: 8,
-      response_format: { type: 'json_schema', json_schema: { name: 'answer', schema, strict: true } },
+      response_format: { type: 'json_schema', json_schema: { name: 'answer', schema, strict: false } },
       chat_template_kwargs: { enable_thinking: false },
     });
+  });
+
+  it('holds OpenAI strictly to a schema that it takes as a strict one', async () => {
+    const text = { type: 'string' } as const;
+    const closed = {
+      type: 'object',
+      properties: { city: text },
+      required: ['city'],
+      additionalProperties: false,
+    } as const;
+    const list = {
+      ...closed,
+      properties: { city: { type: 'array', items: { type: 'object', properties: { a: text } } } },
+    };
+    for (const [schema, strict] of [
+      [closed, true] as const,
+      [{ ...closed, required: [] }, false],
+      [list, false],
+    ] as const) {
+      await backend().call(
+        modelRequest({ parameters: { responseFormat: { type: 'schema', name: 'answer', schema } } }),
+      );
+      expect(server.requests.at(-1)!.body?.['response_format']).toMatchObject({ json_schema: { schema, strict } });
+    }
   });
 
   it('has pictures before the text that they belong to', async () => {
