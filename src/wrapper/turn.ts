@@ -136,7 +136,8 @@ export class Turns {
       fallback: given.fallbackModels.map((name) => ({ backend: this.#backend(name), model: name })),
       ...(model !== undefined && { model }),
       ...(system !== undefined && { system }),
-      ...{ maxSteps, maxRetries, timeouts: { ...timeouts, toolMs } },
+      // How often a model may call the same is for the client to say, as it is with Claude Code.
+      ...{ maxSteps, maxSameCalls: maxSteps, maxRetries, timeouts: { ...timeouts, toolMs } },
       parameters: {
         ...(maxTokens !== undefined && { maxTokens }),
         ...(schema !== undefined && { responseFormat: { type: 'schema', name: 'answer', schema } as const }),

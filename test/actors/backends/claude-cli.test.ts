@@ -113,6 +113,8 @@ describe('one process for an agent', () => {
     const agent = await spawn();
     await agent.ask('say one');
     process.kill(claude.alive()[0] ?? 0, 'SIGKILL');
+    // Gone for the system; whether we have heard of it yet is chance.
+    await until(() => claude.alive().length === 0, 'the process is gone');
     expect((await agent.ask('say two')).text).toBe('two');
   });
 
