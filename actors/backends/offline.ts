@@ -9,7 +9,7 @@ import type { ToolCall } from '../../src/core/types.ts';
 import { zeroUsage } from '../../src/core/usage.ts';
 import { type Backend, type ModelRequest, type ModelResponse, requestMessages } from '../backend.ts';
 import { backendInfo } from './backend-info.ts';
-import { type Reviewing, reviewStep } from './offline-review.ts';
+import type { Reviewing } from './offline-review.ts';
 import { type Task, taskOf } from './offline-task.ts';
 import { wordsFor } from './offline-words.ts';
 
@@ -35,11 +35,17 @@ export function offline(options: OfflineOptions = {}): Backend {
       const canRead = names.has('list_files') && names.has('read_file');
       const reviewing: Reviewing = { task, maxFiles, checkpoint: () => throwIfAborted(request) };
       throwIfAborted(request);
-      const step = canRead ? await reviewStep(reviewing) : { text: wordsFor(task) };
+      const step = canRead ? await review(reviewing) : { text: wordsFor(task) };
       throwIfAborted(request);
       return 'text' in step ? say(step.text, request) : callTools(step.calls, task, request);
     },
   };
+}
+
+/** The next step of a review. Its rules are loaded by the first one. */
+async function review(reviewing: Reviewing) {
+  const { reviewStep } = await import('./offline-review.ts');
+  return reviewStep(reviewing);
 }
 
 function say(text: string, { onEvent }: ModelRequest): ModelResponse {
