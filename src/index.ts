@@ -49,6 +49,7 @@ export {
   type TradeOffs,
 } from './core/catalog.ts';
 export { Conversation, type Group } from './core/conversation.ts';
+export { type BillLine, billOf, costOf } from './core/costs.ts';
 export {
   type Attempt,
   type ErrorClass,
@@ -87,6 +88,7 @@ export type {
   PrintedToolCalls,
   Timeouts,
 } from './runtime/agent-spec.ts';
+export { type AgentToolArguments, type AgentToolOptions, agentTool } from './runtime/agent-tool.ts';
 export type { ApprovalDecision, PendingApproval } from './runtime/approval.ts';
 export type { AskOptions } from './runtime/ask.ts';
 export type { AskHandle, AskStatus } from './runtime/ask-handle.ts';

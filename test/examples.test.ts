@@ -1,9 +1,11 @@
 /** Every example runs and says what it should. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { text as readAll } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Backend } from '../actors/backend.ts';
+import { anthropic } from '../actors/backends/anthropic.ts';
 import { claudeCli } from '../actors/backends/claude-cli.ts';
 import { ollama } from '../actors/backends/ollama.ts';
 import { main as ask } from '../examples/01-ask.ts';
@@ -16,10 +18,12 @@ import { main as claudeOnly } from '../examples/07-claude.ts';
 import { main as cheapModel } from '../examples/08-cheap-model.ts';
 import { main as localModel } from '../examples/09-local-model.ts';
 import { main as devToProd } from '../examples/10-dev-to-prod.ts';
+import { main as dataGateway } from '../examples/11-data-gateway.ts';
 import { type ModelServer, modelServer } from './contract/server.ts';
 import { type FakeClaude, fakeClaude } from './helpers/fake-claude.ts';
 import { type Fault, type FaultServer, faultServer } from './helpers/fault-server.ts';
 import { openAiFaults, wholeText } from './helpers/openai-wire.ts';
+import { walletModel } from './helpers/wallet-model.ts';
 
 afterEach(() => vi.unstubAllEnvs());
 
@@ -114,6 +118,56 @@ describe('the phases, on a model of this machine', () => {
     const lines = await output((print) => devToProd(print, claude(), local()));
     expect(lines).toEqual([`local: ${says}`, `moved to claude: ${says}`, `claude: ${says}`]);
     expect(model.heard[2]?.messages[0]?.text).toContain('<user>\nWe sell books. Remember that.\n</user>');
+  });
+});
+
+describe('11-data-gateway, with a real MCP server', () => {
+  let model: ModelServer;
+  let fake: FakeClaude;
+  const local = () => ollama({ endpoint: model.url, model: 'llama3.1' });
+
+  beforeEach(async () => {
+    model = await modelServer({ model: walletModel });
+    fake = await fakeClaude(model.url);
+  });
+  afterEach(async () => {
+    expect([fake.alive(), model.violations]).toEqual([[], []]);
+    await model.close();
+    await fake.remove();
+  });
+
+  test('by prices of 2025', async () => {
+    const haiku = anthropic({ endpoint: model.url, apiKey: 'sk', model: 'claude-haiku-3-5-20241022' });
+    // On loopback it would be a model of this machine, which is free.
+    const cheap: Backend = { ...haiku, info: { ...haiku.info, price: 'per-token' } };
+    const lines = await output((print) => dataGateway(print, cheap, local(), 'claude-sonnet-4-20250514'));
+    expect(lines.slice(4)).toEqual([
+      'claude-sonnet-4-20250514 for the same tokens',
+      '  1464 input × $3 / 1,000,000 = $0.004392',
+      '  176 output × $15 / 1,000,000 = $0.002640',
+      'fetcher on claude-haiku-3-5-20241022',
+      '  932 input × $0.8 / 1,000,000 = $0.000746',
+      '  70 output × $4 / 1,000,000 = $0.000280',
+      'analyst on llama3.1: free',
+      '$0.001026 instead of $0.007032: 85.4 % less',
+    ]);
+    expect(model.ledger).toMatchObject({ input: 1464, output: 176 });
+    const asked = model.heard.map(({ messages }) => messages.findLast(({ role }) => role === 'user')?.text);
+    const wallet = '{"total_aum":125000,"staked":98000,"rewards":1840,"validators":[{"name":"north",';
+    expect(asked[2]?.slice(0, wallet.length)).toBe(wallet);
+    expect(asked[2]).not.toContain('transactions');
+  });
+
+  test('by Claude Code', async () => {
+    const lines = await output((print) =>
+      dataGateway(print, claudeCli({ ...fake.options(), model: 'haiku' }), local()),
+    );
+    expect(lines.slice(0, 4).map((line) => line.split(/[?.]/)[0])).toEqual([
+      ...['Is the stake spread well', 'What do the commissions cost', 'Name the largest risk', 'Sum up'],
+    ]);
+    // What the README shows is what it prints.
+    expect(readFileSync(new URL('../README.md', import.meta.url), 'utf8')).toContain(lines.slice(4).join('\n'));
+    expect(lines.at(-1)).toMatch(/^\$0\.\d+ instead of \$0\.\d+: 9[5-9]\.\d % less$/);
   });
 });
 
@@ -254,6 +308,6 @@ test('no example is left out', () => {
   const files = readdirSync(new URL('../examples', import.meta.url)).filter((name) => /^\d.*\.ts$/.test(name));
   expect(files.sort()).toEqual([
     ...['01-ask.ts', '02-tools.ts', '03-review.ts', '04-fallback.ts', '05-fastify.ts', '06-express.ts'],
-    ...['07-claude.ts', '08-cheap-model.ts', '09-local-model.ts', '10-dev-to-prod.ts'],
+    ...['07-claude.ts', '08-cheap-model.ts', '09-local-model.ts', '10-dev-to-prod.ts', '11-data-gateway.ts'],
   ]);
 });

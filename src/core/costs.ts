@@ -1,4 +1,4 @@
-/** What tokens cost by list prices. One call at a time: a price may depend on how long its prompt was. */
+/** What tokens cost by list prices. Each call by itself: a price may depend on how long its prompt was. */
 import { type ModelInfo, type ModelPrice, modelInfo } from './models.ts';
 import type { Usage } from './types.ts';
 
@@ -16,24 +16,38 @@ export interface BillLine {
  * Models that whoever runs them pays nothing for have no price: their backend says that they are free.
  */
 export function costOf(model: ModelInfo | string, usage: Usage): number | undefined {
-  return billOf(model, usage)?.reduce((sum, { costUsd }) => sum + costUsd, 0);
+  return linesOf(model, usage)?.reduce((sum, { costUsd }) => sum + costUsd, 0);
+}
+
+/** What several calls of a model cost, one line for tokens of one kind and price; undefined when one of them is not known. */
+export function billOf(model: ModelInfo | string, usages: readonly Usage[]): BillLine[] | undefined {
+  const bill = new Map<string, BillLine>();
+  for (const usage of usages) {
+    const lines = linesOf(model, usage);
+    if (lines === undefined) return undefined;
+    for (const { what, tokens, priceUsd } of lines.filter((line) => line.tokens > 0)) {
+      const key = `${what} ${priceUsd}`;
+      bill.set(key, lineOf(what, tokens + (bill.get(key)?.tokens ?? 0), priceUsd));
+    }
+  }
+  return [...bill.values()];
 }
 
 /**
- * The same, line by line, without lines of no tokens. Cached tokens whose price is not known are taken as input. Prices of
- * the cache are known for short prompts; for long ones they rise as that of the input does.
+ * Cached tokens whose price is not known are taken as input. Prices of the cache are known for short prompts; for long ones
+ * they rise as that of the input does.
  */
-export function billOf(model: ModelInfo | string, usage: Usage): BillLine[] | undefined {
+function linesOf(model: ModelInfo | string, usage: Usage): BillLine[] | undefined {
   const { price } = (typeof model === 'string' ? modelInfo(model) : model) ?? {};
   const { inputTokens, outputTokens, cacheReadTokens = 0, cacheWriteTokens = 0 } = usage;
   if (price === undefined || inputTokens === undefined || outputTokens === undefined) return undefined;
   const { inputUsd, outputUsd, cacheReadUsd, cacheWriteUsd } = priceFor(price, inputTokens);
   return [
-    line('input', Math.max(0, inputTokens - cacheReadTokens - cacheWriteTokens), inputUsd),
-    line('cache read', cacheReadTokens, cacheReadUsd),
-    line('cache write', cacheWriteTokens, cacheWriteUsd),
-    line('output', outputTokens, outputUsd),
-  ].filter(({ tokens }) => tokens > 0);
+    lineOf('input', Math.max(0, inputTokens - cacheReadTokens - cacheWriteTokens), inputUsd),
+    lineOf('cache read', cacheReadTokens, cacheReadUsd),
+    lineOf('cache write', cacheWriteTokens, cacheWriteUsd),
+    lineOf('output', outputTokens, outputUsd),
+  ];
 }
 
 /** The prices that hold for a prompt of so many tokens. */
@@ -45,6 +59,6 @@ function priceFor(price: ModelPrice, inputTokens: number) {
   return { inputUsd, outputUsd, cacheReadUsd: cacheReadUsd * rise, cacheWriteUsd: cacheWriteUsd * rise };
 }
 
-function line(what: BillLine['what'], tokens: number, priceUsd: number): BillLine {
+function lineOf(what: BillLine['what'], tokens: number, priceUsd: number): BillLine {
   return { what, tokens, priceUsd, costUsd: (tokens * priceUsd) / 1e6 };
 }

@@ -13,6 +13,8 @@ import { violations } from './rules.ts';
 export interface ModelServerOptions {
   /** Writes every answer byte by byte, so that no character is whole. Default false. */
   readonly bytewise?: boolean;
+  /** The model. Default: that of model.ts. */
+  readonly model?: (heard: Heard) => Said;
 }
 
 export interface ModelServer extends Pick<FaultServer, 'url' | 'counts' | 'when' | 'close'> {
@@ -37,7 +39,8 @@ export interface Ledger extends Tokens {
 export const listedModel = 'contract-model';
 
 /** Starts one. */
-export async function modelServer({ bytewise = false }: ModelServerOptions = {}): Promise<ModelServer> {
+export async function modelServer(options: ModelServerOptions = {}): Promise<ModelServer> {
+  const { bytewise = false, model = answer } = options;
   const heard: Heard[] = [];
   const wrong: string[] = [];
   const held = new Set<() => void>();
@@ -57,7 +60,7 @@ export async function modelServer({ bytewise = false }: ModelServerOptions = {})
     const told = dialect.hear(body, problems);
     heard.push(told);
     wrong.push(...[...problems, ...violations(told)].map((problem) => `request ${heard.length}: ${problem}`));
-    const said = answer(told);
+    const said = model(told);
     if (said.fails !== undefined) return refuse(exchange, dialect, said.fails, told.model);
     await deliver({
       ...{ exchange, dialect, body, said, bytewise, wait },
@@ -73,7 +76,7 @@ export async function modelServer({ bytewise = false }: ModelServerOptions = {})
       const dialect = dialects[route];
       if (dialect !== undefined && body !== undefined) return speak(exchange, dialect, body);
       if (route === 'POST /v1/messages/count_tokens' && body !== undefined)
-        return exchange.reply(200, { input_tokens: answer(anthropicDialect.hear(body, [])).tokens.input });
+        return exchange.reply(200, { input_tokens: model(anthropicDialect.hear(body, [])).tokens.input });
       const facts = serverFacts[route];
       exchange.reply(facts === undefined ? 404 : 200, facts ?? { error: { message: `no route ${route}` } });
     },

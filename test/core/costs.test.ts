@@ -59,14 +59,24 @@ describe('costOf', () => {
   });
 });
 
-test('a bill says which tokens at which price, and is what the call costs', () => {
+test('a bill says which tokens at which price, and is what the calls cost', () => {
   const usage = tokens(10_000, 100, { cacheReadTokens: 6000 });
-  expect(billOf(opus, usage)).toEqual([
+  expect(billOf(opus, [usage])).toEqual([
     { what: 'input', tokens: 4000, priceUsd: 15, costUsd: 0.06 },
     { what: 'cache read', tokens: 6000, priceUsd: 1.5, costUsd: 0.009 },
     { what: 'output', tokens: 100, priceUsd: 75, costUsd: 0.0075 },
   ]);
   expect(costOf(opus, usage)).toBeCloseTo(0.0765, 12);
+  const calls = [tokens(1000, 10), tokens(2000, 20), tokens(200_000, 30)];
+  expect(billOf('haiku', calls)).toEqual([
+    { what: 'input', tokens: 3000, priceUsd: 0.1, costUsd: expect.closeTo(0.0003, 12) },
+    { what: 'output', tokens: 30, priceUsd: 0.5, costUsd: expect.closeTo(0.000015, 12) },
+    { what: 'input', tokens: 200_000, priceUsd: 0.5, costUsd: expect.closeTo(0.1, 12) },
+    { what: 'output', tokens: 30, priceUsd: 2.5, costUsd: expect.closeTo(0.000075, 12) },
+  ]);
+  expect([billOf('haiku', []), billOf('haiku', [unknownUsage, usage]), billOf('llama3', [usage])]).toEqual([
+    ...[[], undefined, undefined],
+  ]);
 });
 
 describe('what the set-ups save', () => {
