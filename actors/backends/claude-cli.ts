@@ -87,6 +87,17 @@ export function claudeBackend(kind: string, options: ClaudeProcessOptions): Back
   };
 }
 
+/** What every backend with processes of its own can be told about them. */
+export const processRules = {
+  cwd: rules.text,
+  maxProcesses: rules.positiveCount,
+  idleMs: rules.positiveMs,
+  startTimeoutMs: rules.positiveMs,
+  endGraceMs: rules.positiveMs,
+  maxReplyBytes: rules.positiveCount,
+  clock: rules.object,
+} as const satisfies Partial<Record<keyof ClaudeCliOptions, Rule>>;
+
 const optionRules: Readonly<Record<keyof ClaudeCliOptions, Rule>> = {
   command: rules.text,
   args: rules.list,
@@ -94,16 +105,10 @@ const optionRules: Readonly<Record<keyof ClaudeCliOptions, Rule>> = {
   model: rules.text,
   apiKey: rules.text,
   endpoint: rules.text,
-  cwd: rules.text,
   configDir: rules.text,
   builtInTools: rules.list,
   allowedTools: rules.list,
   permissionMode: rules.text,
   mcpServers: rules.object,
-  maxProcesses: rules.positiveCount,
-  idleMs: rules.positiveMs,
-  startTimeoutMs: rules.positiveMs,
-  endGraceMs: rules.positiveMs,
-  maxReplyBytes: rules.positiveCount,
-  clock: rules.object,
+  ...processRules,
 };

@@ -10,7 +10,7 @@ import type { Backend } from '../backend.ts';
 import { parseBaseUrl } from '../wire/endpoint.ts';
 import { backendInfo, inferenceAt } from './backend-info.ts';
 import { environment } from './chat-server.ts';
-import { type ClaudeProcessOptions, claudeBackend } from './claude-cli.ts';
+import { type ClaudeProcessOptions, claudeBackend, processRules } from './claude-cli.ts';
 
 /** Options of `subprocess`. */
 export interface SubprocessOptions
@@ -80,11 +80,5 @@ const optionRules: Readonly<Record<keyof SubprocessOptions, Rule>> = {
   apiKey: rules.text,
   env: rules.object,
   wrapper: rules.text,
-  cwd: rules.text,
-  maxProcesses: rules.positiveCount,
-  idleMs: rules.positiveMs,
-  startTimeoutMs: rules.positiveMs,
-  endGraceMs: rules.positiveMs,
-  maxReplyBytes: rules.positiveCount,
-  clock: rules.object,
+  ...processRules,
 };

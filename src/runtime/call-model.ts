@@ -90,6 +90,7 @@ interface Call {
 async function answer(runtime: Runtime, call: Call): Promise<ModelResponse> {
   const { ask } = call;
   const { inFlight } = ask;
+  if (ask.form === undefined) return oneAnswer(runtime, call);
   const first = await oneAnswer(runtime, call);
   const misfit = await misfitOf(runtime, call, first);
   if (misfit === undefined || inFlight === undefined) return first;
