@@ -6,6 +6,7 @@
  * K2  What a cancelled or failed turn left in a session is never seen again: the next call begins before it.
  * K3  A call ends with the calls that its model wants, or with the turn: its tool loop is the agent's.
  */
+import { randomUUID } from 'node:crypto';
 import { TroupeError } from '../../src/core/errors.ts';
 import type { Clock } from '../../src/core/seams.ts';
 import type { Message, SessionMark } from '../../src/core/types.ts';
@@ -19,7 +20,7 @@ import type { CallFacts } from '../wire/http-errors.ts';
 import { redactor, secretsOf } from '../wire/redact.ts';
 import { renderPrompt } from '../wire/rendered-conversation.ts';
 import type { ClaudeCliOptions } from './claude-cli.ts';
-import { type CommandSetup, commandArguments, commandEnvironment, McpFile, sessionId } from './claude-command.ts';
+import { type CommandSetup, commandArguments, commandEnvironment, McpFile } from './claude-command.ts';
 import { ClaudeSessions } from './claude-sessions.ts';
 
 const defaultMaxReplyBytes = 64 * 1024 * 1024;
@@ -123,7 +124,7 @@ export class ClaudeBackend {
     const { command = 'claude', startTimeoutMs = 30_000, endGraceMs = 5000, cwd } = this.#options;
     const { maxReplyBytes = defaultMaxReplyBytes } = this.#options;
     const setup = { ...this.#setup, mcpFile: await this.#mcpFile.path() };
-    const id = sessionId();
+    const id = randomUUID();
     const { responseFormat } = parameters;
     return startSession(
       {

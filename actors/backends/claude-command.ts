@@ -1,8 +1,7 @@
 /** How Claude Code is started: arguments, environment, and the file of its MCP servers. No secret is ever an argument. */
-import { randomUUID } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Json, ModelParameters, SessionMark, ToolDefinition } from '../../src/core/types.ts';
 import { ownServer } from '../wire/claude-tools.ts';
 
@@ -80,7 +79,7 @@ export function commandEnvironment(setup: CommandSetup, { maxTokens }: ModelPara
 /** A file with the external MCP servers that only its owner can read: they may hold secrets, which arguments would show. */
 export class McpFile {
   readonly #servers: Readonly<Record<string, Json>>;
-  #folder: Promise<string> | undefined;
+  #path: Promise<string> | undefined;
 
   constructor(servers: Readonly<Record<string, Json>>) {
     this.#servers = servers;
@@ -89,18 +88,20 @@ export class McpFile {
   /** Its path; undefined when there are no servers. Written when first asked for. */
   async path(): Promise<string | undefined> {
     if (Object.keys(this.#servers).length === 0) return undefined;
-    this.#folder ??= mkdtemp(join(tmpdir(), 'troupe-mcp-'));
-    const path = join(await this.#folder, 'servers.json');
-    await writeFile(path, JSON.stringify({ mcpServers: this.#servers }), { mode: 0o600 });
-    return path;
+    this.#path ??= this.#write().catch((thrown: unknown) => {
+      this.#path = undefined;
+      throw thrown;
+    });
+    return this.#path;
   }
 
   async remove(): Promise<void> {
-    if (this.#folder !== undefined) await rm(await this.#folder, { recursive: true, force: true });
+    if (this.#path !== undefined) await rm(dirname(await this.#path), { recursive: true, force: true });
   }
-}
 
-/** A new session's id. */
-export function sessionId(): string {
-  return randomUUID();
+  async #write(): Promise<string> {
+    const path = join(await mkdtemp(join(tmpdir(), 'troupe-mcp-')), 'servers.json');
+    await writeFile(path, JSON.stringify({ mcpServers: this.#servers }), { mode: 0o600 });
+    return path;
+  }
 }

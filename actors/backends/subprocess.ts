@@ -43,8 +43,8 @@ export function subprocess(options: SubprocessOptions = {}): Backend {
   const { backend = 'openai', model, wrapper = packagedWrapper, env = {}, clock, ...given } = options;
   const { endpoint: _endpoint, apiKey: _apiKey, ...limits } = given;
   const row: BackendRow = backendCatalog[backend];
-  const endpoint = options.endpoint ?? variable(row.variables.endpoint);
-  const key = options.apiKey ?? (options.endpoint === undefined ? variable(row.variables.apiKey) : undefined);
+  const endpoint = options.endpoint ?? environment(row.variables.endpoint);
+  const key = options.apiKey ?? (options.endpoint === undefined ? environment(row.variables.apiKey) : undefined);
   const place = endpoint ?? row.endpoint;
   const inference = endpoint === undefined ? row.inference : inferenceAt(parseBaseUrl(endpoint));
   return claudeBackend('subprocess', {
@@ -52,7 +52,7 @@ export function subprocess(options: SubprocessOptions = {}): Backend {
     ...(clock === undefined ? {} : { clock }),
     command: process.execPath,
     args: [wrapper],
-    model: model ?? variable(row.variables.model) ?? row.model ?? 'default',
+    model: model ?? environment(row.variables.model) ?? row.model ?? 'default',
     info: backendInfo('subprocess', { inference }),
     env: {
       LLM_BACKEND: backend,
@@ -68,10 +68,6 @@ const packagedWrapper = fileURLToPath(new URL('../../src/wrapper/main.js', impor
 const innerBackends: readonly unknown[] = Object.keys(backendCatalog).filter(
   (kind) => !['claude', 'scripted', 'subprocess'].includes(kind),
 );
-
-function variable(name: string | undefined): string | undefined {
-  return name === undefined ? undefined : environment(name);
-}
 
 const optionRules: Readonly<Record<keyof SubprocessOptions, Rule>> = {
   backend: (value) => (innerBackends.includes(value) ? undefined : `one of ${innerBackends.join(', ')}`),

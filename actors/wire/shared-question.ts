@@ -4,6 +4,8 @@
  * Q1  Callers who ask while an answer is on its way share it; the request ends when the last of them has gone.
  * Q2  No answer and no failure is kept: who asks when nothing is on its way asks anew.
  */
+import { untilAborted } from '../until-aborted.ts';
+
 export class SharedQuestion<Answer> {
   readonly #ask: (signal: AbortSignal) => Promise<Answer>;
   #open: Open<Answer> | undefined;
@@ -18,7 +20,7 @@ export class SharedQuestion<Answer> {
     const open = this.#open;
     open.waiting += 1;
     try {
-      return await unlessAborted(open.answer, signal);
+      return await untilAborted(open.answer, signal);
     } finally {
       open.waiting -= 1;
       if (open.waiting === 0) open.abort.abort();
@@ -36,14 +38,4 @@ interface Open<Answer> {
   readonly answer: Promise<Answer>;
   readonly abort: AbortController;
   waiting: number;
-}
-
-/** What a promise comes to, unless the signal aborts first. */
-function unlessAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
 }

@@ -5,6 +5,7 @@ import { agentToolName } from '../../actors/tools/mcp-names.ts';
 import type { McpLease, McpPool } from '../../actors/tools/mcp-pool.ts';
 import { mcpTool } from '../../actors/tools/mcp-tool.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
+import { untilAborted } from '../../actors/until-aborted.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { ToolSet } from './agent-spec.ts';
 
@@ -87,15 +88,6 @@ function offered(listed: readonly ListedTool[], { name, tools }: McpSettings): (
     if (!byName.has(shown)) byName.set(shown, tool);
   }
   return [...byName];
-}
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) return reject(signal.reason);
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }
 
 function nameClash(name: string): TroupeError {

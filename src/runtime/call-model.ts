@@ -3,6 +3,7 @@
  * It owns the first-event and idle timers and the account of attempts; it never rejects and never appends.
  */
 import type { Backend, ModelEvent, ModelResponse } from '../../actors/backend.ts';
+import { untilAborted } from '../../actors/until-aborted.ts';
 import type { CallOutcome, WorkInput } from '../../machines/agent.ts';
 import { costOf } from '../core/costs.ts';
 import { type Attempt, type ErrorSummary, TroupeError, toTroupeError } from '../core/errors.ts';
@@ -119,7 +120,7 @@ async function misfitOf(runtime: Runtime, call: Call, response: ModelResponse): 
   const { text, thinking, finishReason } = response;
   if (finishReason.unified === 'length' || finishReason.unified === 'content-filter')
     throw outputInvalid(`it was cut short (${finishReason.raw ?? finishReason.unified})`, text);
-  const read = await untilAborted(abort.signal, ask.form.read(text));
+  const read = await untilAborted(ask.form.read(text), abort.signal);
   if ('problem' in read)
     return { ...read, answer: { role: 'assistant', content: text, ...(thinking === undefined ? {} : { thinking }) } };
   ask.output = read.output;
@@ -139,14 +140,6 @@ function withPrintedCalls(runtime: Runtime, { record, ask, model }: Call, respon
   if (printedToolCalls === 'warn') return response;
   const unified = 'tool-calls';
   return { ...response, text: printed.text, toolCalls: printed.calls, finishReason: { ...finishReason, unified } };
-}
-
-function untilAborted<Value>(signal: AbortSignal, promise: Promise<Value>): Promise<Value> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    promise.then(resolve, reject);
-  });
 }
 
 /** The call, watched for silence. It ends when its controller is aborted, whether the backend obeys or not. */
