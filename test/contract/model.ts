@@ -42,8 +42,8 @@ export interface Said {
   readonly tokens: Tokens;
   /** It fails instead. */
   readonly fails?: Failure;
-  /** `hang`: nothing follows, for ever. `held`: the rest waits until the test lets it go. `slow`: a breath between pieces. */
-  readonly pace?: 'hang' | 'held' | 'slow';
+  /** `hang`: nothing follows, for ever. `held`: the rest waits until the test lets it go. */
+  readonly pace?: 'hang' | 'held';
 }
 
 export type Failure = '400' | '400-context' | '401' | '404' | '429' | '500';
@@ -90,7 +90,6 @@ const directives: Readonly<Record<string, (rest: string, scene: Scene) => Spoken
   long: (rest) => ({ pieces: Array(Math.ceil(Number(rest) / 10_000)).fill('x'.repeat(10_000)) }),
   hang: () => ({ pace: 'hang' }),
   hold: (rest) => ({ ...text(rest), pace: 'held' }),
-  slow: (rest) => ({ pieces: numbered(Number.parseInt(rest, 10)), pace: 'slow' }),
   error: (rest) => ({ fails: rest as Failure }),
   count: (_, { heard }) => text(JSON.stringify(census(heard.messages))),
   json: (_, scene) => structured(scene),
@@ -112,10 +111,6 @@ function follow(directive: string, scene: Scene): Spoken {
 /** A text in pieces of three characters. */
 function text(whole: string): Spoken {
   return { pieces: whole.match(/.{1,3}/gsu) ?? [] };
-}
-
-function numbered(count: number): string[] {
-  return Array.from({ length: count }, (_, index) => `${index} `);
 }
 
 /** `add {"a":1} and mul {"b":2}` at once, or `10 times add {"a":1}` one after the other; then what they gave. */

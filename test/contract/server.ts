@@ -154,7 +154,6 @@ async function deliver({ exchange, dialect, body, said, bytewise, wait, enter }:
   for (const frame of begin) await write(frame);
   const kept = said.pace === 'held' ? 1 : pieces.length;
   for (const frame of pieces.slice(0, kept)) {
-    if (said.pace === 'slow') await new Promise((resolve) => setTimeout(resolve, 1));
     if (!(await write(frame))) return;
   }
   if (said.pace === 'hang' || said.pace === 'held') await wait(left, said.pace === 'hang');
