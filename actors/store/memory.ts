@@ -1,7 +1,17 @@
 /** The store of a troupe that needs none: everything in this process, gone with it. */
 import { Conversation, type Group } from '../../src/core/conversation.ts';
-import { addKnown, addUsage } from '../../src/core/usage.ts';
-import type { AskOutcome, LedgerEntry, Store, StoredAgent, StoredAsk, StoredAskState } from './store.ts';
+import { addSpend, unknownUsage } from '../../src/core/usage.ts';
+import type {
+  AskOutcome,
+  LedgerEntry,
+  LedgerSum,
+  Store,
+  StoredAgent,
+  StoredAsk,
+  StoredAskState,
+  StoredCall,
+  StoredView,
+} from './store.ts';
 
 export interface MemoryStoreOptions {
   /** Settled asks that each agent keeps, for repeated ask ids. Default 100. */
@@ -16,18 +26,21 @@ export function memoryStore(options: MemoryStoreOptions = {}): Store {
 interface Entry {
   readonly agent: StoredAgent;
   readonly log: Conversation;
+  view?: StoredView;
   /** Absent until there is an ask: most agents of a large troupe wait. */
   asks?: Asks;
 }
 
 interface Asks {
-  readonly open: Map<string, StoredAsk>;
+  readonly open: Map<string, StoredAskState>;
   readonly settled: Map<string, StoredAskState>;
 }
 
 class MemoryStore implements Store {
   readonly #entries = new Map<string, Entry>();
-  readonly #ledger = new Map<string, LedgerEntry>();
+  readonly #ledger = new Map<string, LedgerSum>();
+  /** By agent and ask. */
+  readonly #calls = new Map<string, StoredCall>();
   readonly #keepSettled: number;
 
   constructor(keepSettled: number) {
@@ -44,15 +57,23 @@ class MemoryStore implements Store {
     this.#entries.delete(name);
   }
 
-  appendGroup(agent: string, group: Group): void {
-    this.#entries.get(agent)?.log.append(group);
+  appendGroup(agent: string, group: Group, askId?: string): void {
+    const entry = this.#entries.get(agent);
+    entry?.log.append(group);
+    const ask = askId === undefined ? undefined : entry?.asks?.open.get(askId);
+    if (ask !== undefined) entry?.asks?.open.set(ask.askId, { ...ask, groups: ask.groups + 1 });
+  }
+
+  putView(agent: string, view: StoredView): void {
+    const entry = this.#entries.get(agent);
+    if (entry !== undefined) entry.view = view;
   }
 
   putAsk(ask: StoredAsk): void {
     const entry = this.#entries.get(ask.agent);
     if (entry === undefined) return;
     entry.asks ??= { open: new Map(), settled: new Map() };
-    entry.asks.open.set(ask.askId, ask);
+    entry.asks.open.set(ask.askId, { ...ask, groups: 0 });
   }
 
   settleAsk(agent: string, askId: string, outcome: AskOutcome): void {
@@ -67,11 +88,22 @@ class MemoryStore implements Store {
     if (oldest !== undefined) settled.delete(oldest);
   }
 
+  beginCall(call: StoredCall): void {
+    this.#calls.set(callKey(call.agent, call.askId), call);
+  }
+
   addUsage(entry: LedgerEntry): void {
-    const { agent } = entry;
-    const sum = this.#ledger.get(agent);
-    const total = sum === undefined ? entry : addEntries(sum, entry);
-    this.#ledger.set(agent, total);
+    const { agent, backend, model, askId, at, calls, usage, costUsd } = entry;
+    if (askId !== undefined) this.#calls.delete(callKey(agent, askId));
+    const day = new Date(at).toISOString().slice(0, 10);
+    const key = JSON.stringify([agent, backend, model, day]);
+    const sum = this.#ledger.get(key) ?? { agent, backend, model, day, calls: 0, unpriced: 0, ...nothing };
+    this.#ledger.set(key, {
+      ...sum,
+      calls: sum.calls + calls,
+      unpriced: sum.unpriced + (costUsd === undefined ? calls : 0),
+      ...addSpend(sum, { usage, costUsd }),
+    });
   }
 
   async barrier(): Promise<void> {}
@@ -89,18 +121,23 @@ class MemoryStore implements Store {
     return asks === undefined ? [] : [...asks.settled.values(), ...asks.open.values()];
   }
 
-  async ledger(): Promise<readonly LedgerEntry[]> {
+  async view(agent: string): Promise<StoredView | undefined> {
+    return this.#entries.get(agent)?.view;
+  }
+
+  async openCalls(): Promise<readonly StoredCall[]> {
+    return [...this.#calls.values()];
+  }
+
+  async ledger(): Promise<readonly LedgerSum[]> {
     return [...this.#ledger.values()];
   }
 
   async close(): Promise<void> {}
 }
 
-function addEntries(a: LedgerEntry, b: LedgerEntry): LedgerEntry {
-  return {
-    agent: a.agent,
-    calls: a.calls + b.calls,
-    usage: addUsage(a.usage, b.usage),
-    costUsd: addKnown(a.costUsd, b.costUsd),
-  };
+const nothing = { usage: unknownUsage, costUsd: undefined };
+
+function callKey(agent: string, askId: string): string {
+  return JSON.stringify([agent, askId]);
 }

@@ -1,12 +1,12 @@
 /** What the runtime keeps of one agent beside its machine. */
 import type { ActorRefFrom } from 'xstate';
 import type { Backend } from '../../actors/backend.ts';
+import type { LedgerEntry } from '../../actors/store/store.ts';
 import type { agentMachine, BackendChoice } from '../../machines/agent.ts';
 import type { Conversation } from '../core/conversation.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
-import type { Spend } from '../core/usage.ts';
 import type { AgentMcp } from './agent-mcp.ts';
 import type { ResolvedSpec, ToolSet } from './agent-spec.ts';
 import type { PendingApproval } from './approval.ts';
@@ -37,6 +37,9 @@ export interface AgentRecord {
   released?: Promise<unknown> | undefined;
 }
 
+/** What a model call has cost, and which one it was. */
+export type CallSpend = Omit<LedgerEntry, 'agent' | 'at'>;
+
 /** What the machine's actors and actions need of the troupe. */
 export interface Runtime {
   readonly clock: Clock;
@@ -52,7 +55,7 @@ export interface Runtime {
   /** Gives a warning, once for an agent. */
   warn(record: AgentRecord, code: WarningCode, message: string): void;
   /** Adds what was spent to the agent's sums, to those of the troupe and to the store's. */
-  addSpend(record: AgentRecord, spend: Spend & { readonly calls: number }): void;
+  addSpend(record: AgentRecord, spend: CallSpend): void;
   /** The agent may have room for asks that wait outside its mailbox. */
   letIn(record: AgentRecord): void;
   /** A tool call of an agent waits for a decision. */

@@ -12,7 +12,9 @@ import {
   type WorkInput,
 } from '../../machines/agent.ts';
 import type { Group } from '../core/conversation.ts';
+import type { StoredReply } from '../../actors/store/store.ts';
 import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
+import type { Json } from '../core/types.ts';
 import { unknownUsage } from '../core/usage.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import { askForApproval } from './approval.ts';
@@ -110,7 +112,7 @@ function appendStep(runtime: Runtime, { name, spec }: AgentRecord, ask: Ask): vo
     ...resultsOf(ask),
   ];
   conversation.append(group);
-  if (!spec.stateless) runtime.store.appendGroup(name, group);
+  if (!spec.stateless) runtime.store.appendGroup(name, group, ask.askId);
   ask.prompted = true;
   ask.appended = true;
 }
@@ -119,7 +121,6 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
   const { response } = ask;
   if (response === undefined) return;
   record.asks.delete(ask.askId);
-  runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply', text: response.text });
   const reply: Reply<unknown> = {
     askId: ask.askId,
     agent: record.name,
@@ -133,7 +134,16 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
     attempts: ask.attempts,
     durationMs: runtime.clock.now() - ask.acceptedAt,
   };
+  runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply', reply: storedReply(reply) });
   afterBarrier(runtime, ask, () => ask.resolve(reply));
+}
+
+function storedReply({ text, output, reasoning, finishReason, steps, attempts, durationMs }: Reply<unknown>): StoredReply {
+  return {
+    ...{ text, finishReason, steps, attempts, durationMs },
+    ...(reasoning === undefined ? {} : { reasoning }),
+    ...(output === undefined ? {} : { output: output as Json }),
+  };
 }
 
 /**

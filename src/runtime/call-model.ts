@@ -28,7 +28,9 @@ export async function callModel(runtime: Runtime, input: WorkInput, abort: Abort
   const { record, ask } = workOf(runtime, input);
   const backend = runtime.backend(input.backend);
   const model = record.spec.models.get(input.backend) ?? backend.model;
-  ask.begin({ backend: input.backend, model, step: input.step, startedAt: runtime.clock.now() }, record.tools, abort);
+  const startedAt = runtime.clock.now();
+  ask.begin({ backend: input.backend, model, step: input.step, startedAt }, record.tools, abort);
+  runtime.store.beginCall({ agent: record.name, askId: ask.askId, backend: input.backend, model, startedAt });
   await runtime.store.barrier();
   if (abort.signal.aborted) return stale;
   ask.emit({ type: 'step-start', step: input.step, backend: input.backend, model });
@@ -38,7 +40,7 @@ export async function callModel(runtime: Runtime, input: WorkInput, abort: Abort
     if (missing !== undefined) return fail(runtime, record, ask, input, missing);
   }
   try {
-    const call = { record, ask, backend, model, abort };
+    const call = { record, ask, backend, name: input.backend, model, abort };
     const response = await answer(runtime, call);
     return abort.signal.reason === abandoned ? stale : await succeed(runtime, call, input, response);
   } catch (thrown) {
@@ -83,6 +85,8 @@ interface Call {
   readonly record: AgentRecord;
   readonly ask: Ask;
   readonly backend: Backend;
+  /** The name by which agents know the backend. */
+  readonly name: string;
   readonly model: string;
   readonly abort: AbortController;
 }
@@ -169,7 +173,7 @@ function watchedCall(runtime: Runtime, call: Call, misfit: Misfit | undefined): 
         tools: ask.tools.definitions,
         signal,
         onEvent,
-        onLateSpend: (spend) => runtime.addSpend(record, { ...spend, calls: 0 }),
+        onLateSpend: (spend) => runtime.addSpend(record, { ...spend, backend: call.name, model, calls: 0 }),
       })
       .then((response) => resolve(ownMark(checkResponse(response, backend.kind), isLogged)))
       .catch(reject);
@@ -305,5 +309,6 @@ export function account(
   const { backend, model, step, startedAt } = ask.inFlight;
   ask.inFlight = undefined;
   ask.attempts.push({ backend, model, step, durationMs: runtime.clock.now() - startedAt, ...result });
-  runtime.addSpend(record, { calls: 1, usage: result.usage, costUsd: result.costUsd });
+  const { usage, costUsd } = result;
+  runtime.addSpend(record, { backend, model, askId: ask.askId, calls: 1, usage, costUsd });
 }

@@ -7,7 +7,18 @@ import { reasonOf, TroupeError } from '../core/errors.ts';
 
 /** What the runtime writes. None of it throws or rejects, but for `close`. */
 export interface GuardedStore
-  extends Pick<Store, 'putAgent' | 'removeAgent' | 'appendGroup' | 'putAsk' | 'settleAsk' | 'addUsage' | 'close'> {
+  extends Pick<
+    Store,
+    | 'putAgent'
+    | 'removeAgent'
+    | 'appendGroup'
+    | 'putView'
+    | 'putAsk'
+    | 'settleAsk'
+    | 'beginCall'
+    | 'addUsage'
+    | 'close'
+  > {
   /** Resolves when what was written is durable, with the error when it cannot be made so. */
   barrier(): Promise<TroupeError | undefined>;
   /** Tells of a failure that was seen elsewhere. */
@@ -33,9 +44,11 @@ export function guardStore(store: Store, onFailure: (error: TroupeError) => void
     failed,
     putAgent: (agent) => guarded(() => store.putAgent(agent)),
     removeAgent: (name) => guarded(() => store.removeAgent(name)),
-    appendGroup: (agent, group) => guarded(() => store.appendGroup(agent, group)),
+    appendGroup: (agent, group, askId) => guarded(() => store.appendGroup(agent, group, askId)),
+    putView: (agent, view) => guarded(() => store.putView(agent, view)),
     putAsk: (ask) => guarded(() => store.putAsk(ask)),
     settleAsk: (agent, askId, outcome) => guarded(() => store.settleAsk(agent, askId, outcome)),
+    beginCall: (call) => guarded(() => store.beginCall(call)),
     addUsage: (entry) => guarded(() => store.addUsage(entry)),
     barrier: async () => {
       try {

@@ -21,7 +21,7 @@ import type { Usage } from '../core/types.ts';
 import { addSpend, type Spend, unknownUsage } from '../core/usage.ts';
 import { Agent, type AgentHost, type AgentState, type ForkOptions, stateOf } from './agent.ts';
 import { AgentMcp } from './agent-mcp.ts';
-import type { AgentRecord, Runtime } from './agent-record.ts';
+import type { AgentRecord, CallSpend, Runtime } from './agent-record.ts';
 import { type AgentSpec, modelAt, overrideSpec, type ResolvedSpec, resolveSpec } from './agent-spec.ts';
 import type { PendingApproval } from './approval.ts';
 import { Backends, embeddedBackend } from './backends.ts';
@@ -325,12 +325,12 @@ export class Troupe implements AsyncDisposable {
     this.#emit('agent-dead', name);
   }
 
-  #addSpend(record: AgentRecord, { calls, ...spend }: Spend & { readonly calls: number }): void {
+  #addSpend(record: AgentRecord, spend: CallSpend): void {
     const sum = addSpend(record, spend);
     record.usage = sum.usage;
     record.costUsd = sum.costUsd;
     if (!this.#isAlive(record)) this.#buried = addSpend(this.#buried, spend);
-    this.#runtime.store.addUsage({ agent: record.name, calls, ...spend });
+    this.#runtime.store.addUsage({ agent: record.name, at: this.#runtime.clock.now(), ...spend });
   }
 
   #tellOfMcp(event: McpEvent): void {
