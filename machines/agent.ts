@@ -11,124 +11,20 @@
  * A4  The only eventless transition is the one in `idle` that takes queued mail.
  */
 import { assign, setup } from 'xstate';
-import type { ErrorClass } from '../src/core/errors.ts';
+import type {
+  AgentContext,
+  AgentEvent,
+  AgentInput,
+  BackendChoice,
+  CallOutcome,
+  CompressOutcome,
+  Fence,
+  Measured,
+  ToolsOutcome,
+  WaitInput,
+  WorkInput,
+} from './agent-types.ts';
 import { contract } from './contract.ts';
-
-/** Bounds of one agent. */
-export interface AgentLimits {
-  /** Model calls that one ask may take when every call wants tools. */
-  readonly maxSteps: number;
-  /** Repeats of a failed call on the same backend. */
-  readonly maxRetries: number;
-  /** Asks that may wait behind the one in hand. */
-  readonly mailboxLimit: number;
-  /** Whether a full mailbox drops its oldest ask for a new one, or refuses the new one. */
-  readonly dropOldest: boolean;
-  /** Tokens from which the conversation is compressed before it is sent; null = never. */
-  readonly compressAtTokens: number | null;
-}
-
-export interface AgentContext {
-  readonly name: string;
-  /** The backend that every ask begins at. */
-  readonly home: string;
-  /** The backend in use. */
-  readonly backend: string;
-  readonly limits: AgentLimits;
-  /** Ids of the asks that wait, oldest first. */
-  readonly mailbox: readonly string[];
-  /** Id of the ask in hand. */
-  readonly askId: string | null;
-  /** Model calls that succeeded for the ask in hand, plus the one in flight. */
-  readonly step: number;
-  /** Model calls made for the ask in hand: the fence against late outcomes. */
-  readonly attempt: number;
-  /** Repeats of this step on this backend. */
-  readonly retries: number;
-  /** What `wait` waits for, decided when the call failed. */
-  readonly retryInMs: number;
-  /** Whether the ask in hand was compressed because a server said that it is too long. */
-  readonly overflowed: boolean;
-  /** Ids of the tool calls that wait for a decision. */
-  readonly approvals: readonly string[];
-  /** Messages in the conversation. */
-  readonly messages: number;
-  /** Tokens that the conversation takes when it is sent, as far as known. */
-  readonly tokens: number;
-  /** USD spent, as far as known. */
-  readonly costUsd: number;
-}
-
-export interface AgentInput {
-  readonly name: string;
-  readonly backend: string;
-  readonly limits: AgentLimits;
-  readonly messages: number;
-  readonly tokens: number;
-}
-
-/** What every actor of the agent is told; the driver finds everything else by it. */
-export interface WorkInput {
-  readonly name: string;
-  readonly askId: string | null;
-  readonly step: number;
-  readonly attempt: number;
-  readonly retries: number;
-  readonly backend: string;
-  /** Messages in the conversation. */
-  readonly length: number;
-}
-
-export interface WaitInput extends WorkInput {
-  readonly ms: number;
-}
-
-/** Which call an outcome belongs to. */
-interface Fence {
-  readonly askId: string | null;
-  readonly attempt: number;
-}
-
-/** Size and price after a step. */
-interface Measured {
-  readonly messages: number;
-  readonly tokens: number;
-  readonly costUsd: number;
-}
-
-/** How one model call ended. It never carries content: the driver keeps that, fenced by ask and attempt. */
-export type CallOutcome =
-  | (Fence & Measured & { readonly kind: 'text' })
-  | (Fence & Measured & { readonly kind: 'tool-calls'; readonly approvals: readonly string[] })
-  | (Fence & {
-      readonly kind: 'failed';
-      readonly class: ErrorClass;
-      /** Milliseconds after which the same backend may be tried again; null = not at all. */
-      readonly retryInMs: number | null;
-      /** Whether somebody has seen text of the failed call, so that nothing may answer it a second time. */
-      readonly shown: boolean;
-    });
-
-/** The tools of a step have run; their results wait to be appended. */
-export type ToolsOutcome = Fence & Pick<Measured, 'messages' | 'tokens'>;
-
-export type CompressOutcome = Pick<Measured, 'tokens'>;
-
-/** Where a failed ask goes on: another backend, compressed first if its window is smaller, or nowhere. */
-export type BackendChoice =
-  | { readonly kind: 'use'; readonly backend: string; readonly compressFirst: boolean }
-  | { readonly kind: 'give-up' };
-
-export type AgentEvent =
-  /** A new ask. `tokens` = what the conversation takes with it, as far as known. */
-  | { readonly type: 'ask'; readonly askId: string; readonly tokens: number }
-  | { readonly type: 'cancel'; readonly askId: string }
-  /** The deadline of an ask has passed. */
-  | { readonly type: 'expire'; readonly askId: string }
-  /** A tool call was decided on; the decision itself is kept by the driver. */
-  | { readonly type: 'approve'; readonly callId: string }
-  | { readonly type: 'compress' }
-  | { readonly type: 'kill'; readonly reason: string };
 
 /** The outcome that an invoked actor's done event brings. */
 type DoneEvent = { readonly output: CallOutcome | ToolsOutcome | CompressOutcome | BackendChoice };
@@ -183,6 +79,10 @@ const agentSetup = setup({
       return choice.kind === 'use' && choice.compressFirst;
     },
     'has a backend': ({ event }) => outputOf<BackendChoice>(event).kind === 'use',
+    'has crashed': ({ event }) => {
+      const choice = outputOf<BackendChoice>(event);
+      return choice.kind === 'give-up' && choice.crashed;
+    },
   },
   actions: {
     // What the chart itself remembers.
@@ -231,7 +131,11 @@ const agentSetup = setup({
       const choice = outputOf<BackendChoice>(event);
       return { backend: choice.kind === 'use' ? choice.backend : context.backend, retries: 0 };
     }),
+    'keep the backend': assign({ home: ({ context }) => (context.limits.sticky ? context.backend : context.home) }),
     'forget the ask': assign(inHand(null)),
+    'note the kill': assign({ death: 'killed' }),
+    'note the crash': assign({ death: 'crashed' }),
+    'note the stop': assign({ death: 'stopped' }),
     'forget everything': assign({ ...inHand(null), mailbox: [] }),
     // What a driver does: each only enqueues in memory, none throws. Without a driver they are data for `transition()`.
     'let in who waits outside': provided,
@@ -250,10 +154,17 @@ const agentSetup = setup({
 export const agentMachine = agentSetup.createMachine({
   id: 'agent-v1',
   description: 'One agent: takes asks in order, calls its model, runs its tools, replies.',
-  context: ({ input }) => ({ ...input, ...inHand(null), home: input.backend, mailbox: [], costUsd: 0 }),
+  context: ({ input }) => ({ ...input, ...inHand(null), home: input.backend, costUsd: 0, death: null }),
   initial: 'idle',
   on: {
-    kill: { target: '.dead', actions: ['append the interrupted step', 'reject everything', 'forget everything'] },
+    kill: {
+      target: '.dead',
+      actions: ['append the interrupted step', 'reject everything', 'forget everything', 'note the kill'],
+    },
+    stop: {
+      target: '.dead',
+      actions: ['append the interrupted step', 'reject the ask', 'forget the ask', 'note the stop'],
+    },
     ask: [
       { guard: 'has room', actions: 'enqueue the ask' },
       { guard: 'may drop the oldest', actions: ['reject the oldest', 'drop the oldest', 'enqueue the ask'] },
@@ -309,7 +220,12 @@ export const agentMachine = agentSetup.createMachine({
               {
                 guard: 'is a text',
                 target: '#agent-v1.idle',
-                actions: ['append the step', 'resolve the ask', 'measure the step and forget the ask'],
+                actions: [
+                  'append the step',
+                  'resolve the ask',
+                  'keep the backend',
+                  'measure the step and forget the ask',
+                ],
               },
               {
                 guard: 'is out of steps',
@@ -330,7 +246,7 @@ export const agentMachine = agentSetup.createMachine({
               { guard: 'may be retried', target: 'backing-off', actions: 'count the retry' },
               { target: 'failing' },
             ],
-            onError: { target: '#agent-v1.idle', actions: ['reject the ask', 'forget the ask'] },
+            onError: { target: '#agent-v1.dead', actions: ['reject the ask', 'forget the ask', 'note the crash'] },
           },
         },
         'backing-off': {
@@ -340,7 +256,7 @@ export const agentMachine = agentSetup.createMachine({
             src: 'wait',
             input: ({ context }) => ({ ...work(context), ms: context.retryInMs }),
             onDone: { target: 'calling' },
-            onError: { target: '#agent-v1.idle', actions: ['reject the ask', 'forget the ask'] },
+            onError: { target: '#agent-v1.dead', actions: ['reject the ask', 'forget the ask', 'note the crash'] },
           },
         },
         failing: {
@@ -352,9 +268,14 @@ export const agentMachine = agentSetup.createMachine({
             onDone: [
               { guard: 'must be compressed first', target: '#agent-v1.compressing', actions: 'switch the backend' },
               { guard: 'has a backend', target: 'calling', actions: 'switch the backend' },
+              {
+                guard: 'has crashed',
+                target: '#agent-v1.dead',
+                actions: ['reject the ask', 'forget the ask', 'note the crash'],
+              },
               { target: '#agent-v1.idle', actions: ['reject the ask', 'forget the ask'] },
             ],
-            onError: { target: '#agent-v1.idle', actions: ['reject the ask', 'forget the ask'] },
+            onError: { target: '#agent-v1.dead', actions: ['reject the ask', 'forget the ask', 'note the crash'] },
           },
         },
       },
@@ -392,8 +313,8 @@ export const agentMachine = agentSetup.createMachine({
               },
             ],
             onError: {
-              target: '#agent-v1.idle',
-              actions: ['append the interrupted step', 'reject the ask', 'forget the ask'],
+              target: '#agent-v1.dead',
+              actions: ['append the interrupted step', 'reject the ask', 'forget the ask', 'note the crash'],
             },
           },
         },
@@ -413,7 +334,7 @@ export const agentMachine = agentSetup.createMachine({
         onError: [{ guard: 'has an ask in hand', target: 'awaiting' }, { target: 'idle' }],
       },
     },
-    dead: { description: 'Killed. Takes nothing, answers nothing.', type: 'final' },
+    dead: { description: 'Killed, crashed or stopped. Takes nothing, answers nothing.', type: 'final' },
   },
 });
 

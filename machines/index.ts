@@ -1,19 +1,28 @@
 /** troupe/machines: the pure statecharts, for drivers of your own, for Stately and for tests. */
+export { agentMachine } from './agent.ts';
+export type {
+  AgentContext,
+  AgentEvent,
+  AgentInput,
+  AgentLimits,
+  BackendChoice,
+  CallOutcome,
+  CompressOutcome,
+  Death,
+  ToolsOutcome,
+  WaitInput,
+  WorkInput,
+} from './agent-types.ts';
 export {
-  type AgentContext,
-  type AgentEvent,
-  type AgentInput,
-  type AgentLimits,
-  agentMachine,
-  type BackendChoice,
-  type CallOutcome,
-  type CompressOutcome,
-  type ToolsOutcome,
-  type WaitInput,
-  type WorkInput,
-} from './agent.ts';
+  type BreakerContext,
+  type BreakerEvent,
+  type BreakerInput,
+  type BreakerLimits,
+  breakerMachine,
+  defaultBreakerLimits,
+} from './breaker.ts';
 export {
-  type BackendHealth,
+  type DownEvent,
   type FallbackRequest,
   nextBackend,
   type SupervisorContext,

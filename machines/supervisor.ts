@@ -1,26 +1,22 @@
 /**
- * The supervisor: it lets agents be born, forked and killed, buries them, and says where a failed ask goes on.
+ * The supervisor: it lets agents be born, forked and killed, decides who comes back after a crash, buries the others, and
+ * says where a failed ask goes on.
  *
- * Its context holds what agents share, per backend, and never a list of agents: that would make every spawn cost O(agents).
- * The registry is the driver's; what the chart must know of it ("is the name taken") comes with the event.
+ * Its context holds what agents share and never a list of agents: that would make every spawn cost O(agents). The registry
+ * is the driver's; what the chart must know of it ("is the name taken", "may it come back") comes with the event.
  *
  * S1  Every request is answered by exactly one effect, which carries the request's `ticket`.
- * S2  A child that is done or fails is buried; its failure goes no further.
- * S3  Once closed, nothing is started.
+ * S2  A child that is done or fails is reported once; its failure goes no further.
+ * S3  Once closed, nothing is started and nobody comes back.
  */
 import { assign, setup } from 'xstate';
 import type { ErrorClass } from '../src/core/errors.ts';
 
-/** What is known of a backend. */
-export interface BackendHealth {
-  /** Asks that gave up on it, ever. */
-  readonly failures: number;
-  readonly lastClass: ErrorClass;
-}
-
 export interface SupervisorContext {
-  /** Backends that have failed, by name. */
-  readonly backends: Readonly<Record<string, BackendHealth>>;
+  /** Asks that went on at another backend. */
+  readonly fallbacks: number;
+  /** Agents that came back after they had crashed or were stopped. */
+  readonly restarts: number;
 }
 
 /** The fallback chain of an ask that failed, and how far it came. */
@@ -29,11 +25,22 @@ export interface FallbackRequest {
   readonly ticket: string;
   /** Backends in the order they are to be tried. */
   readonly chain: readonly string[];
-  /** Those that this ask has tried. */
+  /** Backends that this ask has given up on. */
   readonly tried: readonly string[];
+  /** Backends of the chain whose breaker is open: they come after the others. */
+  readonly shut: readonly string[];
   /** The backend that just failed, and how. */
   readonly backend: string;
   readonly class: ErrorClass;
+}
+
+/** The end of an agent's life, and what its restart policy makes of it. */
+export interface DownEvent {
+  readonly type: 'down';
+  readonly name: string;
+  readonly comesBack: boolean;
+  /** Whether the others of its group share its fate: they come back with it, or go with it. */
+  readonly withGroup: boolean;
 }
 
 export type SupervisorEvent =
@@ -47,6 +54,7 @@ export type SupervisorEvent =
     }
   | { readonly type: 'kill'; readonly name: string; readonly reason: string }
   | ({ readonly type: 'choose' } & FallbackRequest)
+  | DownEvent
   | { readonly type: 'close' }
   /** What XState sends for a child that ended. */
   | { readonly type: 'xstate.done.actor.*'; readonly actorId: string }
@@ -58,15 +66,13 @@ const supervisorSetup = setup({
     'is the name taken': ({ event }) => 'taken' in event && event.taken,
     'is the parent dead': ({ event }) => event.type === 'fork' && !event.parentIsAlive,
     'has a backend left': ({ event }) => event.type === 'choose' && nextBackend(event) !== undefined,
+    'comes back with its group': ({ event }) => event.type === 'down' && event.comesBack && event.withGroup,
+    'comes back': ({ event }) => event.type === 'down' && event.comesBack,
+    'takes its group along': ({ event }) => event.type === 'down' && event.withGroup,
   },
   actions: {
-    'note the failure': assign({
-      backends: ({ context, event }) => {
-        if (event.type !== 'choose') return context.backends;
-        const failures = (context.backends[event.backend]?.failures ?? 0) + 1;
-        return { ...context.backends, [event.backend]: { failures, lastClass: event.class } };
-      },
-    }),
+    'count the fallback': assign({ fallbacks: ({ context }) => context.fallbacks + 1 }),
+    'count the restart': assign({ restarts: ({ context }) => context.restarts + 1 }),
     // What a driver does.
     'start the agent': provided,
     'start the fork': provided,
@@ -75,8 +81,12 @@ const supervisorSetup = setup({
     'refuse as closed': provided,
     'kill the agent': provided,
     'kill every agent': provided,
+    'report the death': provided,
+    'report the failure': provided,
+    'restart the agent': provided,
+    'stop the group': provided,
+    'kill the group': provided,
     'bury the agent': provided,
-    'bury the crashed agent': provided,
     'answer with the next backend': provided,
     'answer with nothing': provided,
   },
@@ -84,13 +94,14 @@ const supervisorSetup = setup({
 
 export const supervisorMachine = supervisorSetup.createMachine({
   id: 'supervisor-v1',
-  description: 'Lets agents be born, forked, killed and buried, and chooses the next backend of an ask that failed.',
-  context: () => ({ backends: {} }),
+  description:
+    'Lets agents be born, forked, killed, restarted and buried, and chooses the next backend of a failed ask.',
+  context: () => ({ fallbacks: 0, restarts: 0 }),
   initial: 'open',
   on: {
     kill: { actions: 'kill the agent' },
-    'xstate.done.actor.*': { actions: 'bury the agent' },
-    'xstate.error.actor.*': { actions: 'bury the crashed agent' },
+    'xstate.done.actor.*': { actions: 'report the death' },
+    'xstate.error.actor.*': { actions: 'report the failure' },
   },
   states: {
     open: {
@@ -103,8 +114,17 @@ export const supervisorMachine = supervisorSetup.createMachine({
           { actions: 'start the fork' },
         ],
         choose: [
-          { guard: 'has a backend left', actions: ['note the failure', 'answer with the next backend'] },
-          { actions: ['note the failure', 'answer with nothing'] },
+          { guard: 'has a backend left', actions: ['count the fallback', 'answer with the next backend'] },
+          { actions: 'answer with nothing' },
+        ],
+        down: [
+          {
+            guard: 'comes back with its group',
+            actions: ['stop the group', 'count the restart', 'restart the agent'],
+          },
+          { guard: 'comes back', actions: ['count the restart', 'restart the agent'] },
+          { guard: 'takes its group along', actions: ['kill the group', 'bury the agent'] },
+          { actions: 'bury the agent' },
         ],
         close: { target: 'closed', actions: 'kill every agent' },
       },
@@ -115,14 +135,20 @@ export const supervisorMachine = supervisorSetup.createMachine({
         spawn: { actions: 'refuse as closed' },
         fork: { actions: 'refuse as closed' },
         choose: { actions: 'answer with nothing' },
+        down: { actions: 'bury the agent' },
       },
     },
   },
 });
 
-/** The first backend of the chain that the ask has not tried. */
-export function nextBackend({ chain, tried }: Pick<FallbackRequest, 'chain' | 'tried'>): string | undefined {
-  return chain.find((name) => !tried.includes(name));
+/** The first backend of the chain that the ask has not tried; one whose breaker is open only when there is no other. */
+export function nextBackend({
+  chain,
+  tried,
+  shut,
+}: Pick<FallbackRequest, 'chain' | 'tried' | 'shut'>): string | undefined {
+  const left = chain.filter((name) => !tried.includes(name));
+  return left.find((name) => !shut.includes(name)) ?? left[0];
 }
 
 function provided(): void {}

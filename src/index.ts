@@ -52,6 +52,7 @@ export { Conversation, type Group } from './core/conversation.ts';
 export { type BillLine, billOf, costOf } from './core/costs.ts';
 export {
   type Attempt,
+  type Component,
   type ErrorClass,
   type ErrorCode,
   type ErrorSummary,
@@ -79,6 +80,7 @@ export type {
   UserMessage,
 } from './core/types.ts';
 export type { Spend } from './core/usage.ts';
+export type { BackendLimits, BackendStatus, BreakerChange } from './runtime/admission.ts';
 export type { Agent, AgentState, ForkOptions } from './runtime/agent.ts';
 export type {
   AgentSpec,
@@ -93,17 +95,13 @@ export type { ApprovalDecision, PendingApproval } from './runtime/approval.ts';
 export type { AskOptions } from './runtime/ask.ts';
 export type { AskHandle, AskStatus } from './runtime/ask-handle.ts';
 export { type AskAllOptions, type AskRequest, type AskResult, askAll, race } from './runtime/ask-many.ts';
+export type { Logger } from './runtime/log.ts';
 export type { Reply, StreamEvent } from './runtime/reply.ts';
 export type { ReplyStream } from './runtime/reply-stream.ts';
+export type { GroupOptions, GroupStrategy, RestartLimits, RestartOptions, RestartPolicy } from './runtime/restart.ts';
 export type { OutputOf } from './runtime/structured-output.ts';
-export {
-  type AgentInfo,
-  createTroupe,
-  type DeadLetter,
-  type Troupe,
-  type TroupeEvents,
-  type TroupeOptions,
-} from './runtime/troupe.ts';
+export { type AgentInfo, createTroupe, type Health, type Troupe } from './runtime/troupe.ts';
+export type { AgentDown, CallFailure, DeadLetter, Fallback, TroupeEvents } from './runtime/troupe-events.ts';
 export type {
   McpPrompt,
   McpPromptMessage,
@@ -112,4 +110,5 @@ export type {
   McpResourceContent,
   TroupeMcp,
 } from './runtime/troupe-mcp.ts';
+export type { TroupeOptions } from './runtime/troupe-options.ts';
 export type { AgentWarning, WarningCode } from './runtime/warnings.ts';

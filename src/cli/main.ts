@@ -7,6 +7,7 @@ import type { AskFlags } from './ask-command.ts';
 import type { ChatFlags } from './chat-command.ts';
 import type { ReviewFlags } from './review-command.ts';
 import { oneLine } from './terminal.ts';
+import type { UsageFlags } from './usage-command.ts';
 
 /** Errors that say that the command line was wrong. */
 const usageCodes = ['TROUPE_ERR_OPTION_INVALID', 'TROUPE_ERR_BACKEND_UNKNOWN', 'TROUPE_ERR_PATH_REFUSED'];
@@ -32,6 +33,8 @@ program
   .option('--backend <name>', backendHelp)
   .option('--model <id>', 'model')
   .option('--endpoint <url>', 'OpenAI-compatible server to use')
+  .option('--auto', 'choose by the prompt among all backends that doctor finds, providers too')
+  .option('--explain', 'with --auto: say why, on standard error; alone: say what it would choose, and ask nothing')
   .option('--fallback <names...>', 'backends to go on with when the first fails')
   .option('--mcp-config <file>', mcpHelp)
   .option('--temperature <number>', 'how freely the model chooses', number)
@@ -81,6 +84,20 @@ program
   .action(async (flags: { json?: true }) => {
     const { doctorCommand } = await import('./doctor-command.ts');
     process.exitCode = await doctorCommand(flags);
+  });
+
+program
+  .command('usage')
+  .description('say what the calls that a store knows of have taken, and what another model would have')
+  .requiredOption('--store <path>', 'file of the store')
+  .option('--by <keys...>', 'what to tell apart: agent, model, backend, day; unasked, agent')
+  .option('--what-if <model>', 'what the same tokens would cost on this model')
+  .option('--prices <file>', 'prices of your own, which go before the list prices')
+  .option('--json', 'print it as JSON')
+  .option('--csv', 'print it as CSV')
+  .action(async (flags: UsageFlags) => {
+    const { usageCommand } = await import('./usage-command.ts');
+    process.exitCode = await usageCommand(flags);
   });
 
 try {

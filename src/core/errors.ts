@@ -4,6 +4,7 @@
  * `error.retryable`, never the message. README's error table is held equal to `errorCodes` by a test.
  */
 import type { Usage } from './types.ts';
+import { addKnown, addUsage, unknownUsage } from './usage.ts';
 
 /** What kind of failure it is, which decides what the supervisor does about it. */
 export type ErrorClass =
@@ -41,11 +42,18 @@ export const errorCodes = {
   TROUPE_ERR_ASK_DEPTH_EXCEEDED: row('invalid', false, 'Asks made by tools nest deeper than `maxAskDepth`'),
   TROUPE_ERR_ASK_STEPS_EXCEEDED: row('invalid', false, 'The model still wanted tools when the step limit was reached'),
   TROUPE_ERR_OUTPUT_INVALID: row('protocol', false, "The answer does not fit the ask's `schema`, after one repair"),
+  TROUPE_ERR_BUDGET_EXCEEDED: row('quota', false, 'A budget has no room for what the call may cost'),
   TROUPE_ERR_BACKEND_UNKNOWN: row('invalid', false, 'No backend of this name is configured or built in'),
+  TROUPE_ERR_BACKEND_NONE_FITS: row('invalid', false, 'None of the backends to choose from fits the task'),
   TROUPE_ERR_BACKEND_KEY_MISSING: row('auth', false, 'The backend needs an API key and none was given'),
   TROUPE_ERR_BACKEND_UNREACHABLE: row('transient', true, 'No connection, or it broke before any answer'),
   TROUPE_ERR_BACKEND_UNAVAILABLE: row('transient', true, 'The server failed (408, 5xx)'),
   TROUPE_ERR_BACKEND_OVERLOADED: row('overloaded', true, 'The server asks to slow down (429, 529)'),
+  TROUPE_ERR_BACKEND_COOLING: row(
+    'overloaded',
+    true,
+    'The backend has failed; until it has cooled down it is not called',
+  ),
   TROUPE_ERR_BACKEND_QUOTA: row('quota', false, 'The account has no credit or quota left'),
   TROUPE_ERR_BACKEND_AUTH: row('auth', false, 'The server refused the key (401, 403)'),
   TROUPE_ERR_BACKEND_REQUEST_INVALID: row('invalid', false, 'The server refused the request as wrong (4xx)'),
@@ -71,6 +79,9 @@ export const errorCodes = {
   TROUPE_ERR_PROCESS_DIED: row('crashed', true, 'A child process ended before it had answered'),
   TROUPE_ERR_MCP_SERVER_FAILED: row('transient', true, 'An MCP server that the agent needs could not be had'),
   TROUPE_ERR_STORE_FAILED: row('crashed', false, 'The store could not make something durable; the work goes on'),
+  TROUPE_ERR_STORE_LOCKED: row('transient', true, 'Another process, or this one, has the store open'),
+  TROUPE_ERR_STORE_DAMAGED: row('crashed', false, "The store's file is damaged; it was left as it is"),
+  TROUPE_ERR_STORE_NEWER: row('invalid', false, 'The store was written by a newer troupe; it was left as it is'),
   TROUPE_ERR_SCRIPT_UNEXPECTED: row(
     'invalid',
     false,
@@ -81,6 +92,37 @@ export const errorCodes = {
 } as const satisfies Record<string, CodeRow>;
 
 export type ErrorCode = keyof typeof errorCodes;
+
+/** What can be at fault. */
+export type Component =
+  | 'caller'
+  | 'troupe'
+  | 'agent'
+  | 'ask'
+  | 'budget'
+  | 'backend'
+  | 'model'
+  | 'process'
+  | 'mcp-server'
+  | 'store';
+
+/** By the noun of a code, when it is not the component itself. */
+const componentOfNoun: Readonly<Record<string, Component>> = {
+  OPTION: 'caller',
+  PATH: 'caller',
+  MAILBOX: 'agent',
+  ASKS: 'ask',
+  WAIT: 'ask',
+  OUTPUT: 'model',
+  BACKENDS: 'backend',
+  SCRIPT: 'backend',
+  MCP: 'mcp-server',
+};
+
+function componentOf(code: ErrorCode): Component {
+  const [, , noun = ''] = code.split('_');
+  return componentOfNoun[noun] ?? (noun.toLowerCase() as Component);
+}
 
 /** One call of one backend on behalf of an ask, failed or not. */
 export interface Attempt {
@@ -114,6 +156,8 @@ export interface ErrorDetails {
   readonly status?: number | undefined;
   /** How long the server asked us to wait, in milliseconds. */
   readonly retryAfterMs?: number | undefined;
+  /** When the same call may succeed, in milliseconds since the epoch; undefined when the server did not say. */
+  readonly retryAt?: number | undefined;
   /** Text that arrived before the failure; it is not a complete answer. */
   readonly partialText?: string | undefined;
   /** Every call made for the ask so far, in order. */
@@ -140,6 +184,7 @@ export class TroupeError extends Error {
   readonly model: string | undefined;
   readonly status: number | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly retryAt: number | undefined;
   readonly partialText: string | undefined;
   readonly waiting: number | undefined;
   readonly limit: number | undefined;
@@ -157,10 +202,26 @@ export class TroupeError extends Error {
     this.model = details.model;
     this.status = details.status;
     this.retryAfterMs = details.retryAfterMs;
+    this.retryAt = details.retryAt;
     this.partialText = details.partialText;
     this.waiting = details.waiting;
     this.limit = details.limit;
     this.attempts = details.attempts ?? [];
+  }
+
+  /** What is at fault: the part of troupe, or what it was given, that the code names. */
+  get component(): Component {
+    return componentOf(this.code);
+  }
+
+  /** Tokens of all calls made for the ask so far; a field is undefined when no call reported it. */
+  get usage(): Usage {
+    return this.attempts.reduce((sum, { usage }) => addUsage(sum, usage), unknownUsage);
+  }
+
+  /** USD of all calls made for the ask so far; undefined when no price is known. */
+  get costUsd(): number | undefined {
+    return this.attempts.reduce<number | undefined>((sum, { costUsd }) => addKnown(sum, costUsd), undefined);
   }
 
   /** Its code, class and message as plain data. */

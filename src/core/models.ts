@@ -14,6 +14,10 @@ export interface ModelPrice {
   readonly cacheWriteUsd?: number;
   /** What holds instead for a prompt of more tokens than this. */
   readonly longPrompt?: { readonly aboveTokens: number; readonly inputUsd: number; readonly outputUsd: number };
+  /** When it was so, as `2026-11` or `2026-11-24`; absent when it is not known. */
+  readonly date?: string;
+  /** Who says so. */
+  readonly source?: string;
 }
 
 /** One model. */
@@ -36,8 +40,19 @@ export interface ModelInfo {
 
 /** The row of a model: by its id, an alias, or either with a date or a tag behind it, as in `qwen2.5:7b`. */
 export function modelInfo(id: string): ModelInfo | undefined {
+  return pick(byName, namesOf(id));
+}
+
+/** What a model may be known by, the most exact first: its id, without what stands before a slash, without its version. */
+export function namesOf(id: string): readonly string[] {
   const name = id.slice(id.lastIndexOf('/') + 1);
-  return byName.get(name) ?? byName.get(name.replace(version, ''));
+  return [id, name, name.replace(version, '')];
+}
+
+/** What is kept under the first of these names that has something. */
+export function pick<Value>(values: ReadonlyMap<string, Value>, names: readonly string[]): Value | undefined {
+  const name = names.find((each) => values.has(each));
+  return name === undefined ? undefined : values.get(name);
 }
 
 /** The known models that a kind of backend may have. */
@@ -51,8 +66,13 @@ const ofClaude = { backends: ['claude', 'anthropic'], tools: true } as const;
 const ofOpenAi = { backends: ['openai'], tools: true, aliases: [] } as const;
 const ofLocal = { backends: ['ollama', 'llamaCpp', 'vllm', 'lmStudio', 'localAi'], aliases: [] } as const;
 
+const claudeCode2026 = { date: '2026-11', source: 'Claude Code 2.1' } as const;
+const anthropic2025 = { date: '2025-09', source: "Anthropic's price list" } as const;
+const anthropicMay2025 = { ...anthropic2025, date: '2025-05' } as const;
+const openAi2025 = { date: '2025-06', source: "OpenAI's price list" } as const;
+
 export const modelCatalog: readonly ModelInfo[] = [
-  // List prices as Claude Code 2.1 states them, November 2026; writes cost 1.25 of input, reads were computed from its bills.
+  // Writes cost 1.25 of input, reads were computed from bills.
   {
     ...ofClaude,
     id: 'claude-haiku-5-5',
@@ -61,6 +81,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     speed: 'fastest',
     bestFor: 'data fetching, simple routing',
     price: {
+      ...claudeCode2026,
       inputUsd: 0.1,
       outputUsd: 0.5,
       cacheReadUsd: 0.01,
@@ -75,7 +96,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 1_000_000,
     speed: 'fast',
     bestFor: 'general tasks, orchestration',
-    price: { inputUsd: 2, outputUsd: 10, cacheReadUsd: 0.1, cacheWriteUsd: 2.5 },
+    price: { ...claudeCode2026, inputUsd: 2, outputUsd: 10, cacheReadUsd: 0.1, cacheWriteUsd: 2.5 },
   },
   {
     ...ofClaude,
@@ -84,7 +105,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: undefined,
     speed: 'slower',
     bestFor: 'complex reasoning, synthesis',
-    price: { inputUsd: 4, outputUsd: 20, cacheReadUsd: 0.2, cacheWriteUsd: 5 },
+    price: { ...claudeCode2026, inputUsd: 4, outputUsd: 20, cacheReadUsd: 0.2, cacheWriteUsd: 5 },
   },
   {
     ...ofClaude,
@@ -93,9 +114,8 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: undefined,
     speed: 'slower',
     bestFor: 'the hardest questions',
-    price: { inputUsd: 8, outputUsd: 40, cacheWriteUsd: 10 },
+    price: { ...claudeCode2026, inputUsd: 8, outputUsd: 40, cacheWriteUsd: 10 },
   },
-  // Anthropic's list of September 2025.
   {
     ...ofClaude,
     id: 'claude-sonnet-4-5',
@@ -103,9 +123,8 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 200_000,
     speed: 'fast',
     bestFor: 'general tasks, orchestration',
-    price: { inputUsd: 3, outputUsd: 15, cacheReadUsd: 0.3, cacheWriteUsd: 3.75 },
+    price: { ...anthropic2025, inputUsd: 3, outputUsd: 15, cacheReadUsd: 0.3, cacheWriteUsd: 3.75 },
   },
-  // Anthropic's list of May 2025.
   {
     ...ofClaude,
     id: 'claude-haiku-3-5-20241022',
@@ -113,7 +132,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 200_000,
     speed: 'fastest',
     bestFor: 'data fetching, simple routing',
-    price: { inputUsd: 0.8, outputUsd: 4, cacheReadUsd: 0.08, cacheWriteUsd: 1 },
+    price: { ...anthropicMay2025, inputUsd: 0.8, outputUsd: 4, cacheReadUsd: 0.08, cacheWriteUsd: 1 },
   },
   {
     ...ofClaude,
@@ -122,7 +141,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 200_000,
     speed: 'fast',
     bestFor: 'general tasks, orchestration',
-    price: { inputUsd: 3, outputUsd: 15, cacheReadUsd: 0.3, cacheWriteUsd: 3.75 },
+    price: { ...anthropicMay2025, inputUsd: 3, outputUsd: 15, cacheReadUsd: 0.3, cacheWriteUsd: 3.75 },
   },
   {
     ...ofClaude,
@@ -131,16 +150,15 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 200_000,
     speed: 'slower',
     bestFor: 'complex reasoning, synthesis',
-    price: { inputUsd: 15, outputUsd: 75, cacheReadUsd: 1.5, cacheWriteUsd: 18.75 },
+    price: { ...anthropicMay2025, inputUsd: 15, outputUsd: 75, cacheReadUsd: 1.5, cacheWriteUsd: 18.75 },
   },
-  // OpenAI's list of June 2025.
   {
     ...ofOpenAi,
     id: 'gpt-4o-mini',
     contextTokens: 128_000,
     speed: 'fastest',
     bestFor: 'routine work, experts with a narrow task',
-    price: { inputUsd: 0.15, outputUsd: 0.6, cacheReadUsd: 0.075 },
+    price: { ...openAi2025, inputUsd: 0.15, outputUsd: 0.6, cacheReadUsd: 0.075 },
   },
   {
     ...ofOpenAi,
@@ -148,7 +166,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 128_000,
     speed: 'fast',
     bestFor: 'general tasks',
-    price: { inputUsd: 2.5, outputUsd: 10, cacheReadUsd: 1.25 },
+    price: { ...openAi2025, inputUsd: 2.5, outputUsd: 10, cacheReadUsd: 1.25 },
   },
   {
     ...ofOpenAi,
@@ -156,7 +174,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 1_047_576,
     speed: 'fastest',
     bestFor: 'long prompts at a low price',
-    price: { inputUsd: 0.4, outputUsd: 1.6, cacheReadUsd: 0.1 },
+    price: { ...openAi2025, inputUsd: 0.4, outputUsd: 1.6, cacheReadUsd: 0.1 },
   },
   {
     ...ofOpenAi,
@@ -164,7 +182,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 1_047_576,
     speed: 'fast',
     bestFor: 'code, long prompts',
-    price: { inputUsd: 2, outputUsd: 8, cacheReadUsd: 0.5 },
+    price: { ...openAi2025, inputUsd: 2, outputUsd: 8, cacheReadUsd: 0.5 },
   },
   {
     ...ofOpenAi,
@@ -172,7 +190,7 @@ export const modelCatalog: readonly ModelInfo[] = [
     contextTokens: 8192,
     speed: 'slower',
     bestFor: 'what was made for it',
-    price: { inputUsd: 30, outputUsd: 60 },
+    price: { ...openAi2025, inputUsd: 30, outputUsd: 60 },
   },
   // Models of local servers: whoever runs them pays for no token. The context is what they were trained for.
   {

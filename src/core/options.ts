@@ -32,6 +32,13 @@ export const rules = {
     typeof value === 'number' && value > 0 && Number.isFinite(value) ? undefined : 'a number of milliseconds above 0',
 } as const satisfies Record<string, Rule>;
 
+/** The rule of an option that is one of these words. */
+export function oneOf(...words: readonly string[]): Rule {
+  const quoted = words.map((word) => `"${word}"`);
+  const wanted = `${quoted.slice(0, -1).join(', ')} or ${quoted.at(-1)}`;
+  return (value) => (words.includes(value as string) ? undefined : wanted);
+}
+
 function show(value: unknown): string {
   if (typeof value === 'string') return `"${value.slice(0, 80)}"`;
   if (typeof value === 'number' || typeof value === 'boolean' || value === null) return String(value);

@@ -2,17 +2,20 @@
 import type { ActorRefFrom } from 'xstate';
 import type { Backend } from '../../actors/backend.ts';
 import type { LedgerEntry } from '../../actors/store/store.ts';
-import type { agentMachine, BackendChoice } from '../../machines/agent.ts';
+import type { agentMachine } from '../../machines/agent.ts';
 import type { Conversation } from '../core/conversation.ts';
-import { TroupeError } from '../core/errors.ts';
+import { type ErrorSummary, TroupeError } from '../core/errors.ts';
+import type { RetryBudget } from '../core/retry-budget.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
+import type { Admission } from './admission.ts';
 import type { AgentMcp } from './agent-mcp.ts';
 import type { ResolvedSpec, ToolSet } from './agent-spec.ts';
 import type { PendingApproval } from './approval.ts';
 import type { Ask } from './ask.ts';
 import type { GuardedStore } from './guarded-store.ts';
 import type { FailedCall } from './supervisor.ts';
+import type { Tell } from './troupe-events.ts';
 import type { WarningCode } from './warnings.ts';
 
 export type AgentActor = ActorRefFrom<typeof agentMachine>;
@@ -32,9 +35,31 @@ export interface AgentRecord {
   /** Sums over all settled and failed calls of this agent. */
   usage: Usage;
   costUsd: number | undefined;
-  readonly actor: AgentActor;
+  /** Its running machine; another one after each restart. */
+  actor: AgentActor;
+  /** How it came to its restarts. */
+  readonly life: Life;
   /** Resolves when its backends have ended what they kept for it; undefined while it lives. */
   released?: Promise<unknown> | undefined;
+}
+
+/** What is remembered of an agent for its restarts, and of who belongs to whom. */
+export interface Life {
+  /** Times it came back. */
+  restarts: number;
+  /** When it came back lately, oldest first. Absent until it did. */
+  recent?: number[];
+  /** Until when its next model call waits; and how long a restart that is due will let it wait. */
+  pausedUntil: number;
+  pauseMs: number;
+  /** What it crashed with last; undefined when it never did. */
+  lastError: ErrorSummary | undefined;
+  /** Whether it is a tool of its own that killed it. */
+  endedItself: boolean;
+  /** Who spawned it; undefined when it was no agent's tool. */
+  readonly parent: AgentRecord | undefined;
+  /** Agents that its tools spawned and that live. Absent until there is one. */
+  children?: Set<AgentRecord>;
 }
 
 /** What a model call has cost, and which one it was. */
@@ -60,7 +85,19 @@ export interface Runtime {
   letIn(record: AgentRecord): void;
   /** A tool call of an agent waits for a decision. */
   approvalNeeded(pending: PendingApproval): void;
-  chooseBackend(call: FailedCall): Promise<BackendChoice>;
+  /** The backend at which a failed ask goes on; undefined when there is none. */
+  chooseBackend(call: Omit<FailedCall, 'shut'>): Promise<string | undefined>;
+  /** Lets calls of a backend in: its limits and its breaker. */
+  admission(backend: string): Admission;
+  readonly retryBudget: RetryBudget;
+  readonly tell: Tell;
+  readonly counts: Counts;
+}
+
+/** What is counted and shown nowhere else. */
+export interface Counts {
+  /** Answers and tool results that came when nobody waited for them any more. */
+  lateResults: number;
 }
 
 /** The ask that an actor works on. Throws when it is gone, which only a bug can cause. */

@@ -2,9 +2,10 @@
 import type { Backend } from '../../actors/backend.ts';
 import { type McpServers, type McpSettings, resolveMcp } from '../../actors/tools/mcp-config.ts';
 import type { Tool } from '../../actors/tools/tool.ts';
-import { checkOptions, type Rule, rules } from '../core/options.ts';
+import { checkOptions, oneOf, type Rule, rules } from '../core/options.ts';
 import type { ModelParameters, ToolDefinition } from '../core/types.ts';
 import { type Backends, embeddedBackend } from './backends.ts';
+import { type ResolvedRestart, type RestartOptions, type RestartPolicy, resolveRestart } from './restart.ts';
 
 /** Options of `spawn`. */
 export interface AgentSpec {
@@ -16,8 +17,16 @@ export interface AgentSpec {
   readonly backend?: string | Backend;
   /** Default: the backend's own. */
   readonly model?: string;
-  /** Backends to go on with, in this order, when the first one fails for good. Every ask begins at `backend` again. */
+  /** Backends to go on with, in this order, when the first one fails for good. */
   readonly fallback?: readonly FallbackTarget[];
+  /** Whether an agent that has fallen back stays there: else every ask begins at `backend` again. Default false. */
+  readonly stickyFallback?: boolean;
+  /** What happens to an answer that broke off when a listener has seen some of it; see `Replay`. Default false. */
+  readonly replay?: Replay;
+  /** When it comes back after a crash. Default `transient`. */
+  readonly restart?: RestartPolicy | RestartOptions;
+  /** What becomes of it when the agent whose tool spawned it is dead: `stop` kills it, `adopt` lets it live. Default `stop`. */
+  readonly whenOrphaned?: 'stop' | 'adopt';
   /** The system message: first in every request. */
   readonly system?: string;
   readonly tools?: readonly Tool[];
@@ -59,6 +68,13 @@ export interface AgentSpec {
 }
 
 export type PrintedToolCalls = 'repair' | 'warn' | 'ignore';
+
+/**
+ * What happens to an answer that broke off when a listener has seen some of it. `false`: the ask fails with that text in
+ * `partialText`. `true`: the call is made again, here or at the next backend, and a `restarted` event says which text no longer
+ * counts. `continue`: what was seen stays, and the model is asked for the rest.
+ */
+export type Replay = boolean | 'continue';
 
 export type MailboxPolicy = 'reject' | 'drop-oldest' | 'wait';
 
@@ -103,6 +119,10 @@ export interface ResolvedSpec {
   readonly approval: Required<ApprovalPolicy>;
   readonly printedToolCalls: PrintedToolCalls;
   readonly parameters: ModelParameters;
+  readonly stickyFallback: boolean;
+  readonly replay: Replay;
+  readonly restart: ResolvedRestart;
+  readonly whenOrphaned: 'stop' | 'adopt';
   readonly maxSteps: number;
   readonly maxRetries: number;
   readonly mailboxLimit: number;
@@ -123,6 +143,7 @@ export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLook
   checkOptions(`${what}, \`timeouts\``, spec.timeouts ?? {}, timeoutRules);
   const { system, group, tools = [], parameters = {}, mailboxPolicy = 'reject', stateless = false } = spec;
   checkOptions(`${what}, \`approval\``, spec.approval ?? {}, approvalRules);
+  const { stickyFallback = false, replay = false, whenOrphaned = 'stop' } = spec;
   const { maxSteps = 20, maxRetries = 2, mailboxLimit = 100 } = spec;
   const { maxParallelTools = 8, maxToolResultChars = 100_000, maxSameCalls = 5, printedToolCalls = 'repair' } = spec;
   checkOptions(`${what}, \`parameters\``, parameters, parameterRules);
@@ -133,6 +154,9 @@ export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLook
       system,
       group,
       parameters,
+      stickyFallback,
+      replay,
+      whenOrphaned,
       maxSteps,
       maxParallelTools,
       maxToolResultChars,
@@ -145,6 +169,7 @@ export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLook
       timeouts,
     },
     ...resolveRoute(spec, backends),
+    restart: resolveRestart(what, spec.restart),
     tools: toolSet(what, tools),
     mcp: spec.mcp === undefined ? noMcp : resolveMcp(what, spec.mcp),
     approval: spec.approval === undefined ? defaultApproval : { ...defaultApproval, ...spec.approval },
@@ -220,12 +245,22 @@ const toolList: Rule = (value) =>
     ? undefined
     : 'an array of what tool() returns';
 
+/** The rule of `replay`. */
+export const isReplay: Rule = (value) =>
+  typeof value === 'boolean' || value === 'continue' ? undefined : 'true, false or "continue"';
+
+const isPolicy = oneOf('permanent', 'transient', 'temporary');
+
 const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
   role: rules.text,
   group: rules.text,
   backend: isBackend,
   model: rules.text,
   fallback: rules.list,
+  stickyFallback: rules.flag,
+  replay: isReplay,
+  restart: (value) => (typeof value === 'string' ? isPolicy(value) : rules.object(value)),
+  whenOrphaned: oneOf('stop', 'adopt'),
   system: rules.anyText,
   tools: toolList,
   mcp: rules.object,
@@ -233,21 +268,19 @@ const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
   maxToolResultChars: rules.positiveCount,
   maxSameCalls: rules.positiveCount,
   approval: rules.object,
-  printedToolCalls: (value) =>
-    ['repair', 'warn', 'ignore'].includes(value as string) ? undefined : '"repair", "warn" or "ignore"',
+  printedToolCalls: oneOf('repair', 'warn', 'ignore'),
   parameters: rules.object,
   maxSteps: rules.positiveCount,
   maxRetries: rules.count,
   mailboxLimit: rules.count,
-  mailboxPolicy: (value) =>
-    ['reject', 'drop-oldest', 'wait'].includes(value as string) ? undefined : '"reject", "drop-oldest" or "wait"',
+  mailboxPolicy: oneOf('reject', 'drop-oldest', 'wait'),
   stateless: rules.flag,
   timeouts: rules.object,
 };
 
 const approvalRules: Readonly<Record<keyof ApprovalPolicy, Rule>> = {
   timeoutMs: rules.positiveMs,
-  onTimeout: (value) => (value === 'deny' || value === 'fail' ? undefined : '"deny" or "fail"'),
+  onTimeout: oneOf('deny', 'fail'),
 };
 
 const timeoutRules: Readonly<Record<keyof Timeouts, Rule>> = {

@@ -12,7 +12,7 @@ import type { Attempt, TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
 import type { Image, ToolMessage, Usage, UserMessage } from '../core/types.ts';
 import { addKnown, addUsage, unknownUsage } from '../core/usage.ts';
-import { noTools, type ToolSet } from './agent-spec.ts';
+import { noTools, type Replay, type ToolSet } from './agent-spec.ts';
 import type { Approvals } from './approval.ts';
 import type { AskPath } from './ask-path.ts';
 import { callSafely } from './guards.ts';
@@ -36,6 +36,8 @@ export interface AskOptions<Wanted extends Schema | undefined = undefined> {
    * words. An answer that does not fit is sent back once; then the ask fails with `TROUPE_ERR_OUTPUT_INVALID`. Default: none.
    */
   readonly schema?: Wanted;
+  /** What happens to an answer that broke off when a listener has seen some of it; see `Replay`. Default: the agent's. */
+  readonly replay?: Replay;
 }
 
 /** What an ask is made from, besides its prompt. */
@@ -48,6 +50,7 @@ interface AskSetup {
   readonly conversation: Conversation;
   readonly outer: AskPath | undefined;
   readonly form: OutputForm | undefined;
+  readonly replay: Replay;
 }
 
 /** A model call in flight. */
@@ -68,6 +71,9 @@ export class Ask {
   readonly outer: AskPath | undefined;
   /** The form that its answer must have; undefined when any will do. */
   readonly form: OutputForm | undefined;
+  readonly replay: Replay;
+  /** Text of an answer that broke off and that the next call goes on with. */
+  kept = '';
   /** What the answer is in that form, once it fits. */
   output: unknown;
   /** How it ended; undefined until then. */
@@ -113,10 +119,11 @@ export class Ask {
   readonly #cleanups: (() => void)[] = [];
 
   constructor(prompt: string, options: AskSetup) {
-    const { askId, timeoutMs, signal, images, clock, conversation, outer, form } = options;
+    const { askId, timeoutMs, signal, images, clock, conversation, outer, form, replay } = options;
     this.conversation = conversation;
     this.outer = outer;
     this.form = form;
+    this.replay = replay;
     this.askId = askId;
     this.prompt = { role: 'user', content: prompt, ...(images.length === 0 ? {} : { images }) };
     this.signal = signal;
@@ -138,9 +145,10 @@ export class Ask {
     return this.attempts.reduce<number | undefined>((sum, attempt) => addKnown(sum, attempt.costUsd), undefined);
   }
 
-  /** Begins a model call: what the last one left is forgotten. */
-  begin(call: CallInFlight, tools: ToolSet, work: AbortController): void {
-    this.inFlight = call;
+  /** Gets ready for a model call: what the last one left is forgotten. */
+  begin(tools: ToolSet, work: AbortController): void {
+    const isRepeat = this.response === undefined && this.delivered;
+    if (isRepeat && this.kept === '') this.emit({ type: 'restarted', discardChars: this.partialText.length });
     this.tools = tools;
     this.approvals = undefined;
     this.hosted = noHostedResults;
@@ -152,6 +160,13 @@ export class Ask {
     this.output = undefined;
     this.appended = false;
     this.results.clear();
+  }
+
+  /** The call in hand failed: what a listener has seen of its answer stays, if that is wanted. */
+  keepPartial(): void {
+    if (this.replay !== 'continue' || !this.delivered || this.form !== undefined) return;
+    this.kept += this.partialText;
+    this.partialText = '';
   }
 
   /** Calls `listener` with every event from now on. */

@@ -4,15 +4,10 @@
  * An action here only works in memory and never throws; it finds its agent by `context.name`.
  */
 import { sleep } from '../../actors/clock.ts';
-import {
-  type AgentContext,
-  type AgentEvent,
-  agentMachine,
-  type BackendChoice,
-  type WorkInput,
-} from '../../machines/agent.ts';
-import type { Group } from '../core/conversation.ts';
 import type { StoredReply } from '../../actors/store/store.ts';
+import { agentMachine } from '../../machines/agent.ts';
+import type { AgentContext, AgentEvent, BackendChoice, WorkInput } from '../../machines/agent-types.ts';
+import type { Group } from '../core/conversation.ts';
 import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
 import type { Json } from '../core/types.ts';
 import { unknownUsage } from '../core/usage.ts';
@@ -138,7 +133,15 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
   afterBarrier(runtime, ask, () => ask.resolve(reply));
 }
 
-function storedReply({ text, output, reasoning, finishReason, steps, attempts, durationMs }: Reply<unknown>): StoredReply {
+function storedReply({
+  text,
+  output,
+  reasoning,
+  finishReason,
+  steps,
+  attempts,
+  durationMs,
+}: Reply<unknown>): StoredReply {
   return {
     ...{ text, finishReason, steps, attempts, durationMs },
     ...(reasoning === undefined ? {} : { reasoning }),
@@ -161,6 +164,7 @@ export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: T
   };
   runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', ...error.summary });
   const full = error.with(details);
+  if (error.class === 'crashed') record.life.lastError = error.summary;
   if (error.code === 'TROUPE_ERR_ASK_TIMEOUT' || error.code === 'TROUPE_ERR_AGENT_DEAD') ask.reject(full);
   else afterBarrier(runtime, ask, () => ask.reject(full));
 }
@@ -175,14 +179,18 @@ function afterBarrier({ store }: Runtime, ask: Ask, settle: () => void): void {
 async function chooseBackend(runtime: Runtime, input: WorkInput): Promise<BackendChoice> {
   const { record, ask } = workOf(runtime, input);
   const failure = ask.failures.at(-1);
+  const giveUp: BackendChoice = { kind: 'give-up', crashed: failure === undefined || failure.class === 'crashed' };
   // Where no backend failed, no other one helps.
-  if (failure?.backend === undefined || ask.delivered) return { kind: 'give-up' };
+  if (failure?.backend === undefined || (ask.delivered && ask.replay === false)) return giveUp;
   ask.failedBackends.add(input.backend);
   const { chain } = record.spec;
   const tried = [...ask.failedBackends];
-  const choice = await runtime.chooseBackend({ chain, tried, backend: input.backend, class: failure.class });
-  if (choice.kind === 'use') ask.emit({ type: 'fallback', backend: choice.backend, error: failure.summary });
-  return choice;
+  const next = await runtime.chooseBackend({ chain, tried, backend: input.backend, class: failure.class });
+  if (next === undefined) return { ...giveUp, crashed: allFailed(ask)?.class === 'crashed' };
+  const { summary } = failure;
+  ask.emit({ type: 'fallback', backend: next, error: summary });
+  runtime.tell('fallback', { agent: record.name, askId: ask.askId, from: input.backend, to: next, error: summary });
+  return { kind: 'use', backend: next, compressFirst: false };
 }
 
 /** One failure as it is; those of several backends as one error that names each. */
@@ -203,6 +211,10 @@ export function failureOf(context: AgentContext, ask: Ask, event: { readonly typ
   const { name, limits } = context;
   if (event.type === 'cancel')
     return new TroupeError('TROUPE_ERR_ASK_CANCELLED', `The ask to "${name}" was cancelled.`);
+  if (event.type === 'stop') {
+    const message = `Agent "${name}" was started anew: ${(event as { readonly reason?: string }).reason ?? 'with its group'}.`;
+    return new TroupeError('TROUPE_ERR_AGENT_CRASHED', message);
+  }
   if (event.type === 'expire') {
     const ms = Math.round(ask.deadlineAt - ask.acceptedAt);
     const message = ask.expiry ?? `The ask to "${name}" did not end within ${ms} ms.`;

@@ -3,17 +3,20 @@
  * It owns the first-event and idle timers and the account of attempts; it never rejects and never appends.
  */
 import type { Backend, ModelEvent, ModelResponse } from '../../actors/backend.ts';
+import { sleep } from '../../actors/clock.ts';
 import { untilAborted } from '../../actors/until-aborted.ts';
-import type { CallOutcome, WorkInput } from '../../machines/agent.ts';
+import type { CallOutcome, WorkInput } from '../../machines/agent-types.ts';
 import { costOf } from '../core/costs.ts';
 import { type Attempt, type ErrorSummary, TroupeError, toTroupeError } from '../core/errors.ts';
 import { printedCalls } from '../core/printed-calls.ts';
 import { retryDelayMs } from '../core/retry.ts';
 import type { Clock } from '../core/seams.ts';
+import type { UserMessage } from '../core/types.ts';
 import { type Spend, totalTokens, unknownUsage } from '../core/usage.ts';
+import type { CallEnd } from './admission.ts';
 import type { AgentMcp } from './agent-mcp.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
-import type { Timeouts } from './agent-spec.ts';
+import type { Timeouts, ToolSet } from './agent-spec.ts';
 import { neededApprovals } from './approval.ts';
 import type { Ask } from './ask.ts';
 import { checkResponse } from './check-response.ts';
@@ -28,46 +31,79 @@ export async function callModel(runtime: Runtime, input: WorkInput, abort: Abort
   const { record, ask } = workOf(runtime, input);
   const backend = runtime.backend(input.backend);
   const model = record.spec.models.get(input.backend) ?? backend.model;
-  const startedAt = runtime.clock.now();
-  ask.begin({ backend: input.backend, model, step: input.step, startedAt }, record.tools, abort);
-  runtime.store.beginCall({ agent: record.name, askId: ask.askId, backend: input.backend, model, startedAt });
-  await runtime.store.barrier();
-  if (abort.signal.aborted) return stale;
-  ask.emit({ type: 'step-start', step: input.step, backend: input.backend, model });
-  if (record.mcp !== undefined) {
-    const missing = await addMcpTools(record, record.mcp, ask, abort.signal);
-    if (abort.signal.aborted) return stale;
-    if (missing !== undefined) return fail(runtime, record, ask, input, missing);
-  }
+  const call = { record, ask, backend, name: input.backend, model, abort };
+  ask.begin(record.tools, abort);
   try {
-    const call = { record, ask, backend, name: input.backend, model, abort };
+    const turn = admitted(runtime, call);
+    if (turn !== undefined) await turn;
+  } catch (thrown) {
+    if (abort.signal.reason === abandoned) return stale;
+    return fail(runtime, call, input, toTroupeError(thrown, `Backend "${input.backend}"`));
+  }
+  const admission = runtime.admission(input.backend);
+  let end: CallEnd | undefined;
+  try {
+    await begin(runtime, call, input);
     const response = await answer(runtime, call);
-    return abort.signal.reason === abandoned ? stale : await succeed(runtime, call, input, response);
+    end = { ok: true, tokens: totalTokens(response.usage) };
+    return await succeed(runtime, call, input, response);
   } catch (thrown) {
     if (abort.signal.reason === abandoned) return stale;
     const known = toTroupeError(thrown, `Backend "${input.backend}"`);
-    const error = known.with({
-      partialText: known.partialText ?? (ask.partialText || undefined),
-      agent: record.name,
-      askId: ask.askId,
-      backend: input.backend,
-      model,
-    });
-    if (ask.inFlight === undefined) blame(ask, error.summary);
-    return fail(runtime, record, ask, input, error);
+    if (end === undefined) end = isOwn(known) ? { ok: true, tokens: undefined } : { ok: false, error: known };
+    if (ask.inFlight === undefined) blame(ask, known.summary);
+    return fail(runtime, call, input, known);
   } finally {
+    admission.leave(record.name, end ?? givenUp);
     ask.work = undefined;
   }
 }
 
-/** The tools of its MCP servers join those of the step; the error when that cannot be. No backend was called then. */
-async function addMcpTools(record: AgentRecord, mcp: AgentMcp, ask: Ask, signal: AbortSignal) {
+/** A call that was given up says nothing about its backend. */
+const givenUp: CallEnd = { ok: false, error: undefined };
+
+/** Whether it is ours to say that an answer is none: then the backend has answered. */
+function isOwn({ code }: TroupeError): boolean {
+  return code === 'TROUPE_ERR_OUTPUT_INVALID';
+}
+
+/** Waits until the call may be made, if it must. Fails when it may not be, or is given up. No backend was called then. */
+function admitted(runtime: Runtime, call: Call): Promise<void> | undefined {
+  const { record, ask, name, abort } = call;
+  const { life, released, mcp } = record;
+  if (life.pausedUntil > 0 || released !== undefined || mcp !== undefined) return admittedLater(runtime, call);
+  return runtime.admission(name).enter(record.name, ask.deadlineAt, abort.signal);
+}
+
+async function admittedLater(runtime: Runtime, { record, ask, name, abort }: Call): Promise<void> {
+  const { signal } = abort;
+  const pauseMs = record.life.pausedUntil - runtime.clock.now();
+  if (pauseMs > 0) await sleep(runtime.clock, pauseMs, signal);
+  // What its backends kept of its life before this one.
+  if (record.released !== undefined) await untilAborted(record.released, signal);
+  if (record.mcp !== undefined) ask.tools = await mcpTools(record, record.mcp, signal);
+  const turn = runtime.admission(name).enter(record.name, ask.deadlineAt, signal);
+  if (turn !== undefined) await turn;
+}
+
+/** The call is on record before it is made, and so is everything that it tells a model. */
+async function begin(runtime: Runtime, { record, ask, name: backend, model, abort }: Call, input: WorkInput) {
+  const { step, retries } = input;
+  const startedAt = runtime.clock.now();
+  if (retries === 0) runtime.retryBudget.call();
+  ask.inFlight = { backend, model, step, startedAt };
+  runtime.store.beginCall({ agent: record.name, askId: ask.askId, backend, model, startedAt });
+  await runtime.store.barrier();
+  abort.signal.throwIfAborted();
+  ask.emit({ type: 'step-start', step, backend, model });
+}
+
+/** The tools of a step: its own and those of its MCP servers. */
+async function mcpTools(record: AgentRecord, mcp: AgentMcp, signal: AbortSignal): Promise<ToolSet> {
   try {
-    ask.tools = await mcp.tools(record.tools, signal);
-    return undefined;
+    return await mcp.tools(record.tools, signal);
   } catch (thrown) {
-    ask.inFlight = undefined;
-    return toTroupeError(thrown, 'An MCP server').with({ agent: record.name, askId: ask.askId });
+    throw toTroupeError(thrown, 'An MCP server');
   }
 }
 
@@ -112,7 +148,12 @@ async function answer(runtime: Runtime, call: Call): Promise<ModelResponse> {
 }
 
 async function oneAnswer(runtime: Runtime, call: Call, misfit?: Misfit): Promise<ModelResponse> {
-  return withPrintedCalls(runtime, call, runnable(await watchedCall(runtime, call, misfit)));
+  const { ask } = call;
+  const response = runnable(await watchedCall(runtime, call, misfit));
+  if (ask.kept === '') return withPrintedCalls(runtime, call, response);
+  const text = `${ask.kept}${response.text}`;
+  ask.kept = '';
+  return { ...response, text };
 }
 
 /** Why an answer does not fit the ask's schema; undefined when it does, or is not the last word. */
@@ -175,7 +216,10 @@ function watchedCall(runtime: Runtime, call: Call, misfit: Misfit | undefined): 
         onEvent,
         onLateSpend: (spend) => runtime.addSpend(record, { ...spend, backend: call.name, model, calls: 0 }),
       })
-      .then((response) => resolve(ownMark(checkResponse(response, backend.kind), isLogged)))
+      .then((response) => {
+        if (over) runtime.counts.lateResults += 1;
+        resolve(ownMark(checkResponse(response, backend.kind), isLogged));
+      })
       .catch(reject);
   }).finally(() => {
     over = true;
@@ -185,12 +229,27 @@ function watchedCall(runtime: Runtime, call: Call, misfit: Misfit | undefined): 
 
 /** The conversation, what follows it and the parameters: as they are, or so that the answer has the form of a schema. */
 function sentFor({ record, ask, backend }: Call, misfit: Misfit | undefined): Sent {
-  const { conversation, prompt, prompted, form } = ask;
+  const { conversation, prompt, prompted, form, kept } = ask;
   const { parameters } = record.spec;
+  if (kept !== '') {
+    const asked = prompted ? [] : [prompt];
+    return {
+      conversation,
+      prompt: [...asked, { role: 'assistant', content: kept }, goOn],
+      parameters,
+      isLogged: false,
+    };
+  }
   if (form === undefined) return { conversation, prompt: prompted ? [] : [prompt], parameters, isLogged: true };
   const tools = ask.tools.definitions;
   return form.sent({ conversation, prompt, prompted, parameters, tools }, backend, misfit);
 }
+
+/** What a model is told whose answer broke off. It is not logged. */
+const goOn: UserMessage = {
+  role: 'user',
+  content: 'Your answer broke off here. Go on with the very next character of it. Repeat nothing and explain nothing.',
+};
 
 /** A place in a session that heard what the log does not say is no place to go on from. */
 function ownMark(response: ModelResponse, isLogged: boolean): ModelResponse {
@@ -267,7 +326,7 @@ function spendOf({ backend, model }: Call, response: ModelResponse): Spend {
 /** USD by the list price. A backend with a tool loop of its own says at the loop's end what all of it has cost. */
 function listCost({ info }: Backend, model: string, { usage, toolPhase }: ModelResponse): number | undefined {
   if (info.price === 'free') return 0;
-  return toolPhase === undefined ? costOf(model, usage) : undefined;
+  return toolPhase === undefined ? costOf(usage, model) : undefined;
 }
 
 /** Calls of an answer that was cut or filtered may be cut themselves: they never run. */
@@ -276,26 +335,46 @@ function runnable(response: ModelResponse): ModelResponse {
   return unified === 'length' || unified === 'content-filter' ? { ...response, toolCalls: [] } : response;
 }
 
-function fail(runtime: Runtime, record: AgentRecord, ask: Ask, input: WorkInput, error: TroupeError): CallOutcome {
-  const { summary } = error;
+/** What comes of a call that failed, or that could not be made. Who the error is about is on it, unless it says so itself. */
+function fail(runtime: Runtime, call: Call, input: WorkInput, thrown: TroupeError): CallOutcome {
+  const { record, ask, name: backend, model } = call;
+  const nowMs = runtime.clock.now();
+  const wasMade = ask.inFlight !== undefined || thrown.code === 'TROUPE_ERR_OUTPUT_INVALID';
+  const error = thrown.with({
+    partialText: `${ask.kept}${thrown.partialText ?? ask.partialText}` || undefined,
+    agent: record.name,
+    askId: ask.askId,
+    ...(isOfMcp(thrown) ? {} : { backend, model }),
+    retryAt: thrown.retryAfterMs === undefined ? undefined : nowMs + thrown.retryAfterMs,
+  });
+  const { summary, retryable, retryAfterMs } = error;
   account(runtime, record, ask, { usage: unknownUsage, costUsd: undefined, error: summary });
   ask.failures.push(error);
-  const remainingMs = ask.deadlineAt - runtime.clock.now();
-  const facts = { ...pick(error), retries: input.retries, remainingMs, delivered: ask.delivered };
-  const retryInMs = retryDelayMs(facts, runtime.random);
-  if (retryInMs !== null && input.retries < record.spec.maxRetries) ask.emit({ type: 'retry', error: summary });
-  const fence = { askId: input.askId, attempt: input.attempt };
-  return { kind: 'failed', ...fence, class: error.class, retryInMs, shown: ask.delivered };
+  const shown = ask.delivered && ask.replay === false;
+  const facts = { class: error.class, retryable, retryAfterMs, retries: input.retries, delivered: shown };
+  const delayMs = retryDelayMs({ ...facts, remainingMs: ask.deadlineAt - nowMs }, runtime.random);
+  const mayRetry =
+    delayMs !== null && input.retries < record.spec.maxRetries && thrown.code !== 'TROUPE_ERR_BACKEND_COOLING';
+  const retryInMs = mayRetry && runtime.retryBudget.mayRetry() ? delayMs : null;
+  if (retryInMs !== null) ask.emit({ type: 'retry', error: summary });
+  if (wasMade) {
+    const { name: agent } = record;
+    const { askId } = ask;
+    runtime.tell('call-failed', { agent, askId, backend, model, error: summary, retryInMs: retryInMs ?? undefined });
+  }
+  ask.keepPartial();
+  return { kind: 'failed', askId: input.askId, attempt: input.attempt, class: error.class, retryInMs, shown };
+}
+
+/** Where the tools are missing no backend is at fault, and no other one helps. */
+function isOfMcp({ code }: TroupeError): boolean {
+  return code === 'TROUPE_ERR_MCP_SERVER_FAILED';
 }
 
 /** Says of the last call that it failed, though it was answered. */
 function blame(ask: Ask, error: ErrorSummary): void {
   const last = ask.attempts.pop();
   if (last !== undefined) ask.attempts.push({ ...last, error });
-}
-
-function pick({ class: errorClass, retryable, retryAfterMs }: TroupeError) {
-  return { class: errorClass, retryable, retryAfterMs };
 }
 
 /** Closes the account of the call in flight, if there is one. */

@@ -9,15 +9,7 @@ import { reasonOf, TroupeError } from '../core/errors.ts';
 export interface GuardedStore
   extends Pick<
     Store,
-    | 'putAgent'
-    | 'removeAgent'
-    | 'appendGroup'
-    | 'putView'
-    | 'putAsk'
-    | 'settleAsk'
-    | 'beginCall'
-    | 'addUsage'
-    | 'close'
+    'putAgent' | 'removeAgent' | 'appendGroup' | 'putView' | 'putAsk' | 'settleAsk' | 'beginCall' | 'addUsage' | 'close'
   > {
   /** Resolves when what was written is durable, with the error when it cannot be made so. */
   barrier(): Promise<TroupeError | undefined>;

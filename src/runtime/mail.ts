@@ -10,6 +10,7 @@ import { TroupeError, toTroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 import type { Image } from '../core/types.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
+import { isReplay } from './agent-spec.ts';
 import { Ask, type AskOptions } from './ask.ts';
 import { currentPath, offPath, pathRefusal, waitFor } from './ask-path.ts';
 import { agentDead, failureOf, mailboxFull, reject } from './bind.ts';
@@ -25,7 +26,11 @@ export interface MailHost {
   isAlive(record: AgentRecord): boolean;
   /** An ask that could not be delivered. */
   deadLetter(record: AgentRecord, askId: string, error: TroupeError): void;
+  /** An ask was accepted; `settled` follows. */
+  accepted(record: AgentRecord, ask: Ask): void;
   settled(record: AgentRecord, ask: Ask): void;
+  /** Why no ask is taken any more; undefined while asks are. `isInner`: whether a tool makes it for an ask in hand. */
+  closed(isInner: boolean): TroupeError | undefined;
 }
 
 export class Mail {
@@ -58,7 +63,8 @@ export class Mail {
     );
     const conversation = spec.stateless ? new Conversation(spec.system) : record.conversation;
     const form = schema === undefined ? undefined : outputForm(schema);
-    return new Ask(prompt, { askId, timeoutMs, signal, images, clock, conversation, outer, form });
+    const { replay = spec.replay } = options;
+    return new Ask(prompt, { askId, timeoutMs, signal, images, clock, conversation, outer, form, replay });
   }
 
   /** Puts an ask into the mailbox, lets it wait outside, or rejects it. */
@@ -80,6 +86,7 @@ export class Mail {
       return;
     }
     record.asks.set(askId, ask);
+    this.#host.accepted(record, ask);
     const { clock, store } = this.#runtime;
     store.putAsk({ agent: record.name, askId, prompt, ...(images && { images }), acceptedAt, deadlineAt });
     const timer = clock.setTimeout(() => this.#end(record, ask, 'expire'), deadlineAt - clock.now());
@@ -144,10 +151,12 @@ export class Mail {
   /** Why an ask cannot be delivered. */
   #refusal(record: AgentRecord, { askId, signal, outer }: Ask): TroupeError | undefined {
     const { name, asks } = record;
-    if (!this.#host.isAlive(record)) {
-      const error = agentDead(name, 'it was killed or has crashed');
-      this.#host.deadLetter(record, askId, error);
-      return error;
+    const undeliverable =
+      this.#host.closed(outer !== undefined) ??
+      (this.#host.isAlive(record) ? undefined : agentDead(name, 'it was killed or has crashed'));
+    if (undeliverable !== undefined) {
+      this.#host.deadLetter(record, askId, undeliverable);
+      return undeliverable;
     }
     if (asks.has(askId)) {
       return new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`askId\` "${askId}" is that of an ask in progress.`);
@@ -188,5 +197,6 @@ const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
   timeoutMs: rules.positiveMs,
   signal: isSignal,
   images: isImages,
+  replay: isReplay,
   schema: (value) => (typeof value === 'function' ? undefined : rules.object(value)),
 };

@@ -35,8 +35,10 @@ export type StreamEvent<Output = undefined> =
   | { readonly type: 'tool-call'; readonly call: ToolCall }
   | { readonly type: 'tool-result'; readonly result: ToolMessage }
   | { readonly type: 'step-end'; readonly step: number; readonly usage: Usage; readonly finishReason: FinishReason }
-  /** A call failed before it gave anything away; another follows. */
+  /** A call failed; another follows. */
   | { readonly type: 'retry'; readonly error: NonNullable<Attempt['error']> }
+  /** The answer broke off and is asked for again: the last `discardChars` characters of text no longer count. See `replay`. */
+  | { readonly type: 'restarted'; readonly discardChars: number }
   /** The answer did not fit the ask's `schema`; what the model says now replaces the text of this step so far. */
   | { readonly type: 'repair'; readonly error: NonNullable<Attempt['error']> }
   /** A backend failed for good; the next of the chain takes over. */

@@ -4,7 +4,7 @@
  * A call that has its result already, because it was denied or repeated, does not run.
  */
 import type { Tool, ToolContext } from '../../actors/tools/tool.ts';
-import type { ToolsOutcome, WorkInput } from '../../machines/agent.ts';
+import type { ToolsOutcome, WorkInput } from '../../machines/agent-types.ts';
 import { reasonOf } from '../core/errors.ts';
 import type { ToolCall, ToolMessage } from '../core/types.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
@@ -123,7 +123,10 @@ async function inTime(runtime: Runtime, run: Run, tool: Tool, args: unknown): Pr
   running.add(abort);
   return new Promise((resolve, reject) => {
     abort.signal.addEventListener('abort', () => reject(abort.signal.reason), { once: true });
-    onPath({ agent: record, ask, signal: abort.signal, clock }, () => tool.run(args, context)).then(resolve, reject);
+    onPath({ agent: record, ask, signal: abort.signal, clock }, () => tool.run(args, context)).then((result) => {
+      if (abort.signal.aborted) runtime.counts.lateResults += 1;
+      resolve(result);
+    }, reject);
   }).finally(() => {
     clock.clearTimeout(timer);
     running.delete(abort);

@@ -1,7 +1,6 @@
 /** The driver of the supervisor machine: requests go in as events, the machine's effects settle them. */
 import { type ActorRefFrom, createActor } from 'xstate';
-import type { BackendChoice } from '../../machines/agent.ts';
-import { nextBackend, type SupervisorEvent, supervisorMachine } from '../../machines/supervisor.ts';
+import { type DownEvent, nextBackend, type SupervisorEvent, supervisorMachine } from '../../machines/supervisor.ts';
 import { type ErrorClass, TroupeError, toTroupeError } from '../core/errors.ts';
 import { guardInspectors } from './guards.ts';
 
@@ -10,13 +9,19 @@ export interface SupervisorHost {
   kill(name: string, reason: string): void;
   killEveryone(reason: string): void;
   /** The agent's machine is done, or failed with `error`. */
-  bury(name: string, error?: TroupeError): void;
+  report(name: string, error?: TroupeError): void;
+  restart(name: string): void;
+  stopGroupOf(name: string): void;
+  killGroupOf(name: string): void;
+  bury(name: string): void;
 }
 
 /** The part of a failed ask that the choice of the next backend depends on. */
 export interface FailedCall {
   readonly chain: readonly string[];
   readonly tried: readonly string[];
+  /** Backends whose breaker is open. */
+  readonly shut: readonly string[];
   readonly backend: string;
   readonly class: ErrorClass;
 }
@@ -55,14 +60,14 @@ export class Supervisor {
   }
 
   /** Where a failed ask goes on. */
-  chooseBackend(call: FailedCall): Promise<BackendChoice> {
-    const use = (): BackendChoice => ({
-      kind: 'use',
-      backend: nextBackend(call) ?? call.backend,
-      compressFirst: false,
-    });
-    const giveUp: BackendChoice = { kind: 'give-up' };
-    return this.#request((ticket) => ({ type: 'choose', ticket, ...call }), use).catch(() => giveUp);
+  chooseBackend(call: FailedCall): Promise<string | undefined> {
+    const next = () => nextBackend(call);
+    return this.#request((ticket) => ({ type: 'choose', ticket, ...call }), next).catch(() => undefined);
+  }
+
+  /** Says what a restart policy makes of the end of a life. */
+  down(facts: Omit<DownEvent, 'type'>): void {
+    this.ref.send({ type: 'down', ...facts });
   }
 
   /** Kills every agent; nothing is started afterwards. Called from within an effect, it takes hold when that is over. */
@@ -115,11 +120,15 @@ export class Supervisor {
           host.kill(name, reason);
         },
         'kill every agent': () => host.killEveryone('the troupe was closed'),
-        'bury the agent': ({ event }) => host.bury((event as EventOf<'xstate.done.actor.*'>).actorId),
-        'bury the crashed agent': ({ event }) => {
+        'report the death': ({ event }) => host.report((event as EventOf<'xstate.done.actor.*'>).actorId),
+        'report the failure': ({ event }) => {
           const { actorId, error } = event as EventOf<'xstate.error.actor.*'>;
-          host.bury(actorId, toTroupeError(error, `Agent "${actorId}"`));
+          host.report(actorId, toTroupeError(error, `Agent "${actorId}"`));
         },
+        'restart the agent': ({ event }) => host.restart((event as DownEvent).name),
+        'stop the group': ({ event }) => host.stopGroupOf((event as DownEvent).name),
+        'kill the group': ({ event }) => host.killGroupOf((event as DownEvent).name),
+        'bury the agent': ({ event }) => host.bury((event as DownEvent).name),
       },
     });
   }

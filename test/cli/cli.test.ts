@@ -88,10 +88,54 @@ describe('ask', () => {
   });
 });
 
+describe('ask --auto', () => {
+  const hard = 'Design the architecture and prove that it keeps its invariants';
+  /** What there is: a provider, and no command `claude`; a model server of this machine is no match for the prompt. */
+  const provider = () => ({ LLM_ENDPOINT: server.url, LLM_MODEL: 'fault:ok', PATH: folder });
+
+  test('asks what it has chosen, and says what that is', async () => {
+    expect(await troupe(['ask', '--auto', hard], '', provider())).toEqual({
+      code: 0,
+      stdout: `${wholeText}\n`,
+      stderr: 'Using openai, fault:ok, for a score of 1. --explain says why.\n',
+    });
+    expect(server.requests.at(-1)?.body).toMatchObject({ model: 'fault:ok', messages: [{ content: hard }] });
+  });
+
+  test('--explain says why beside the answer', async () => {
+    const { code, stdout, stderr } = await troupe(['ask', '--auto', '--explain', hard], '', provider());
+    expect([code, stdout]).toEqual([0, `${wholeText}\n`]);
+    expect(stderr).toMatch(/^openai, fault:ok\nscore 1\n {2}\+0\.30 any task\n/);
+    expect(stderr).toContain('\n  next worse are openai\n  openai fits\nrejected\n');
+    expect(stderr).toContain('\n  offline, rules: no tier names it\n');
+    expect(stderr).toContain('\n  claude, sonnet: no `claude` on the PATH\n');
+  });
+
+  test('--explain alone asks nothing', async () => {
+    const asked = server.requests.length;
+    const { code, stdout, stderr } = await troupe(['ask', '--explain', hard], '', provider());
+    expect([code, stderr, server.requests.length]).toEqual([0, '', asked]);
+    expect(stdout).toMatch(/^openai, fault:ok\nscore 1\n/);
+  });
+
+  test('what is piped is material: it makes a prompt long, not hard', async () => {
+    const { stdout } = await troupe(['ask', '--explain', 'Sum up:'], `${hard}\n\n${hard}`, provider());
+    expect(stdout).toContain('\nscore 0\n');
+  });
+
+  test('none that fits is the code 1, and why of each', async () => {
+    const { code, stderr } = await troupe(['ask', '--auto', hard, '--max-tokens', '3000000'], '', { PATH: folder });
+    expect(code).toBe(1);
+    expect(stderr).toContain('troupe: No backend fits the task: offline (rules): no tier names it. ');
+    expect(stderr).toContain('openai (gpt-4o-mini): no OPENAI_API_KEY; it takes 128000 tokens of 3000016.');
+  });
+});
+
 describe('wrong usage has the code 2 and says what is right', () => {
   test.each([
     ['no prompt', ['ask', '--backend', 'offline'], 'There is no prompt'],
     ['no such backend', ['ask', 'Hi', '--backend', 'olama'], 'There is no backend "olama"; there are "'],
+    ['a choice of what is chosen', ['ask', 'Hi', '--auto', '--model', 'x'], 'leave out `--backend`, `--model`'],
     ['no such option', ['ask', 'Hi', '--modle', 'x'], 'Did you mean --model?'],
     ['no such command', ['aks'], 'Did you mean ask?'],
     ['not a number', ['ask', 'Hi', '--timeout', 'soon'], 'It must be a number'],

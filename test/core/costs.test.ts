@@ -40,7 +40,7 @@ describe('costOf', () => {
     ],
     ['more cached than sent', sonnet, tokens(100, 0, { cacheReadTokens: 200 }), 0.00006],
   ])('%s, %s', (_what, model, usage, usd) => {
-    expect(costOf(model, usage)).toBeCloseTo(usd, 12);
+    expect(costOf(usage, model)).toBeCloseTo(usd, 12);
   });
 
   test.each([
@@ -50,39 +50,39 @@ describe('costOf', () => {
     ['no input', sonnet, { ...unknownUsage, outputTokens: 1 }],
     ['no output', sonnet, { ...unknownUsage, inputTokens: 1 }],
   ])('unknown: %s', (_what, model, usage) => {
-    expect(costOf(model, usage)).toBeUndefined();
+    expect(costOf(usage, model)).toBeUndefined();
   });
 
   test('takes a model as well as its name', () => {
     const model = modelInfo(sonnet);
-    expect(model && costOf(model, tokens(1000, 0))).toBe(0.003);
+    expect(model && costOf(tokens(1000, 0), model)).toBe(0.003);
   });
 });
 
 test('a bill says which tokens at which price, and is what the calls cost', () => {
   const usage = tokens(10_000, 100, { cacheReadTokens: 6000 });
-  expect(billOf(opus, [usage])).toEqual([
+  expect(billOf([usage], opus)).toEqual([
     { what: 'input', tokens: 4000, priceUsd: 15, costUsd: 0.06 },
     { what: 'cache read', tokens: 6000, priceUsd: 1.5, costUsd: 0.009 },
     { what: 'output', tokens: 100, priceUsd: 75, costUsd: 0.0075 },
   ]);
-  expect(costOf(opus, usage)).toBeCloseTo(0.0765, 12);
+  expect(costOf(usage, opus)).toBeCloseTo(0.0765, 12);
   const calls = [tokens(1000, 10), tokens(2000, 20), tokens(200_000, 30)];
-  expect(billOf('haiku', calls)).toEqual([
+  expect(billOf(calls, 'haiku')).toEqual([
     { what: 'input', tokens: 3000, priceUsd: 0.1, costUsd: expect.closeTo(0.0003, 12) },
     { what: 'output', tokens: 30, priceUsd: 0.5, costUsd: expect.closeTo(0.000015, 12) },
     { what: 'input', tokens: 200_000, priceUsd: 0.5, costUsd: expect.closeTo(0.1, 12) },
     { what: 'output', tokens: 30, priceUsd: 2.5, costUsd: expect.closeTo(0.000075, 12) },
   ]);
-  expect([billOf('haiku', []), billOf('haiku', [unknownUsage, usage]), billOf('llama3', [usage])]).toEqual([
+  expect([billOf([], 'haiku'), billOf([unknownUsage, usage], 'haiku'), billOf([usage], 'llama3')]).toEqual([
     ...[[], undefined, undefined],
   ]);
 });
 
 describe('what the set-ups save', () => {
   test('five experts of 5,000 tokens cost half of one agent of 50,000', () => {
-    const one = costOf(sonnet, tokens(50_000, 0));
-    const five = 5 * (costOf(sonnet, tokens(5000, 0)) ?? 0);
+    const one = costOf(tokens(50_000, 0), sonnet);
+    const five = 5 * (costOf(tokens(5000, 0), sonnet) ?? 0);
     expect([one, five]).toEqual([0.15, 0.075]);
   });
 
@@ -95,13 +95,13 @@ describe('what the set-ups save', () => {
       expect.closeTo(0.8545, 4),
     ]);
     // The price says even more, since what is saved is output: 7.65 thousandths of a dollar to 0.84, a ninth.
-    expect(costOf(sonnet, tokens(50, 500))).toBeCloseTo(0.00765, 12);
-    expect(costOf(sonnet, tokens(30, 50))).toBeCloseTo(0.00084, 12);
-    expect(costOf(haiku, tokens(30, 50))).toBeCloseTo(0.000224, 12);
+    expect(costOf(tokens(50, 500), sonnet)).toBeCloseTo(0.00765, 12);
+    expect(costOf(tokens(30, 50), sonnet)).toBeCloseTo(0.00084, 12);
+    expect(costOf(tokens(30, 50), haiku)).toBeCloseTo(0.000224, 12);
   });
 
   test('with Haiku 3.5 as the fetcher 90 % are saved as long as it does at most 3/8 of the work, by price', () => {
-    const saving = (share: number) => 1 - (share * (costOf(haiku, tokens(1e6, 1e6)) ?? 0)) / 18;
+    const saving = (share: number) => 1 - (share * (costOf(tokens(1e6, 1e6), haiku) ?? 0)) / 18;
     expect([saving(1), saving(3 / 8), saving(1 / 4)].map((part) => Math.round(part * 1000) / 10)).toEqual([
       ...[73.3, 90, 93.3],
     ]);

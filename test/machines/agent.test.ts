@@ -2,13 +2,16 @@
 
 import { describe, expect, test } from 'vitest';
 import { initialTransition, transition } from 'xstate';
-import { type AgentContext, type AgentEvent, type AgentLimits, agentMachine } from '../../machines/agent.ts';
+import { agentMachine } from '../../machines/agent.ts';
+import type { AgentContext, AgentEvent, AgentInput, AgentLimits } from '../../machines/agent-types.ts';
 
 type Snapshot = ReturnType<typeof initialTransition<typeof agentMachine>>[0];
 type AnyEvent = AgentEvent | { type: `xstate.${string}`; output?: unknown; error?: unknown; actorId?: string };
 
-const limits: AgentLimits = { maxSteps: 3, maxRetries: 1, mailboxLimit: 2, dropOldest: false, compressAtTokens: 1000 };
-const input = { name: 'worker', backend: 'first', limits, messages: 1, tokens: 10 };
+const limits: AgentLimits = {
+  ...{ maxSteps: 3, maxRetries: 1, mailboxLimit: 2, dropOldest: false, compressAtTokens: 1000, sticky: false },
+};
+const input: AgentInput = { name: 'worker', backend: 'first', limits, messages: 1, tokens: 10, mailbox: [] };
 
 function start(overrides: Partial<typeof input> = {}): Snapshot {
   return initialTransition(agentMachine, { ...input, ...overrides })[0];
@@ -44,6 +47,8 @@ const ran = (askId: string, attempt: number, tokens = 60) => done('runTools', { 
 const failure = (askId: string, attempt: number, errorClass = 'transient', retryInMs: number | null = 5) =>
   done('callModel', { kind: 'failed', askId, attempt, class: errorClass, retryInMs, shown: false });
 
+const giveUp = (crashed: boolean) => done('chooseBackend', { kind: 'give-up', crashed });
+
 describe('transition() lists effects as data', () => {
   test('an ask that is answered by text', () => {
     const { value, context, effects } = run(start(), ask('a'), text('a'));
@@ -63,6 +68,7 @@ describe('transition() lists effects as data', () => {
       retryInMs: 0,
       overflowed: false,
       approvals: [],
+      death: null,
       ...measured,
     });
   });
@@ -136,7 +142,7 @@ describe('states', () => {
     ['then calls again', [ask('a'), failure('a', 1), done('wait', undefined)], { awaiting: 'calling' }],
     ['retries used up', [ask('a'), failure('a', 1), done('wait', undefined), failure('a', 2)], { awaiting: 'failing' }],
     ['a failure that is not to be retried', [ask('a'), failure('a', 1, 'auth', null)], { awaiting: 'failing' }],
-    ['no other backend', [ask('a'), failure('a', 1, 'auth', null), done('chooseBackend', { kind: 'give-up' })], 'idle'],
+    ['no other backend', [ask('a'), failure('a', 1, 'auth', null), giveUp(false)], 'idle'],
     [
       'another backend',
       [
@@ -168,8 +174,10 @@ describe('states', () => {
     ],
     ['an outcome of another ask is stale', [ask('a'), text('b')], { awaiting: 'calling' }],
     ['an outcome of another attempt is stale', [ask('a'), text('a', 2)], { awaiting: 'calling' }],
-    ['callModel that throws', [ask('a'), failed('callModel')], 'idle'],
-    ['runTools that throws', [ask('a'), tools('a'), failed('runTools')], 'idle'],
+    ['callModel that throws', [ask('a'), failed('callModel')], 'dead'],
+    ['runTools that throws', [ask('a'), tools('a'), failed('runTools')], 'dead'],
+    ['a crash', [ask('a'), failure('a', 1, 'crashed', null), giveUp(true)], 'dead'],
+    ['stopped with its group', [ask('a'), { type: 'stop', reason: 'x' }], 'dead'],
     ['killed', [ask('a'), { type: 'kill', reason: 'x' }], 'dead'],
     ['cancelled', [ask('a'), { type: 'cancel', askId: 'a' }], 'idle'],
     ['cancelled: another ask', [ask('a'), { type: 'cancel', askId: 'b' }], { awaiting: 'calling' }],
@@ -211,6 +219,33 @@ describe('states', () => {
     expect(effects.slice(-2)).toEqual([['reject the queued ask'], ['reject the queued ask']]);
     expect(value).toEqual({ awaiting: 'calling' });
   });
+});
+
+describe('the end of a life', () => {
+  const ends: [string, AnyEvent, string, string[]][] = [
+    ['killed, nobody waits any more', { type: 'kill', reason: 'x' }, 'killed', []],
+    ['crashed, those that wait are left for who comes after it', failed('callModel'), 'crashed', ['b']],
+    ['stopped, the same', { type: 'stop', reason: 'x' }, 'stopped', ['b']],
+  ];
+  test.each(ends)('%s', (_name, end, death, mailbox) => {
+    const { context } = run(start(), ask('a'), ask('b'), end);
+    expect(context).toMatchObject({ death, mailbox, askId: null });
+  });
+
+  test('who comes after it takes what waits at once', () => {
+    const [state, actions] = initialTransition(agentMachine, { ...input, mailbox: ['b', 'c'] });
+    expect([state.value, state.context.askId, state.context.mailbox]).toEqual([{ awaiting: 'calling' }, 'b', ['c']]);
+    expect(actions.map(({ type, params }) => nameOf(type, params))).toContain('spawnChild callModel');
+  });
+});
+
+test.each([
+  [false, 'first'],
+  [true, 'second'],
+])('with sticky %s the next ask begins at the %s backend', (sticky, backend) => {
+  const use = done('chooseBackend', { kind: 'use', backend: 'second', compressFirst: false });
+  const events = [ask('a'), failure('a', 1, 'auth', null), use, text('a', 2), ask('b')];
+  expect(run(start({ limits: { ...limits, sticky } }), ...events).context).toMatchObject({ askId: 'b', backend });
 });
 
 test('the five states that users know', () => {

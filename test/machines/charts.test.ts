@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { type AnyStateMachine, initialTransition, transition } from 'xstate';
-import { agentMachine, supervisorMachine } from '../../machines/index.ts';
+import { agentMachine, breakerMachine, supervisorMachine } from '../../machines/index.ts';
 
 /** Each machine with the places where it may have functions and eventless transitions. */
 const charts: [string, AnyStateMachine, { functions: string[]; always: string[]; invokes: string[] }][] = [
@@ -22,6 +22,7 @@ const charts: [string, AnyStateMachine, { functions: string[]; always: string[];
       invokes: ['callModel', 'chooseBackend', 'compress', 'runTools', 'wait'].map((name) => `${name} ${name}`),
     },
   ],
+  ['breaker', breakerMachine, { functions: ['.context'], always: [], invokes: [] }],
   ['supervisor', supervisorMachine, { functions: ['.context'], always: [], invokes: [] }],
 ];
 
@@ -51,7 +52,8 @@ describe.each(charts)('%s', (_name, machine, may) => {
 });
 
 describe('the supervisor answers each request by one effect', () => {
-  const ask = { ticket: '7', chain: ['a', 'b'], backend: 'a', class: 'auth' } as const;
+  const ask = { ticket: '7', chain: ['a', 'b'], backend: 'a', class: 'auth', shut: [] } as const;
+  const down = { type: 'down', name: 'x' } as const;
   test.each([
     ['a free name', { type: 'spawn', ticket: '1', name: 'x', taken: false }, ['start the agent']],
     ['a taken name', { type: 'spawn', ticket: '1', name: 'x', taken: true }, ['refuse the name']],
@@ -70,8 +72,12 @@ describe('the supervisor answers each request by one effect', () => {
     ['no backend left', { type: 'choose', ...ask, tried: ['a', 'b'] }, ['answer with nothing']],
     ['a kill', { type: 'kill', name: 'x', reason: 'enough' }, ['kill the agent']],
     ['a close', { type: 'close' }, ['kill every agent']],
-    ['a death', { type: 'xstate.done.actor.x', actorId: 'x' }, ['bury the agent']],
-    ['a crash', { type: 'xstate.error.actor.x', actorId: 'x', error: 0 }, ['bury the crashed agent']],
+    ['a death', { type: 'xstate.done.actor.x', actorId: 'x' }, ['report the death']],
+    ['a crash', { type: 'xstate.error.actor.x', actorId: 'x', error: 0 }, ['report the failure']],
+    ['one who stays dead', { ...down, comesBack: false, withGroup: false }, ['bury the agent']],
+    ['one who comes back', { ...down, comesBack: true, withGroup: false }, ['restart the agent']],
+    ['one for all', { ...down, comesBack: true, withGroup: true }, ['stop the group', 'restart the agent']],
+    ['one too many', { ...down, comesBack: false, withGroup: true }, ['kill the group', 'bury the agent']],
   ])('%s', (_name, event, effects) => {
     const [open] = initialTransition(supervisorMachine);
     const [, actions] = transition(supervisorMachine, open, event as never);
@@ -88,15 +94,21 @@ describe('the supervisor answers each request by one effect', () => {
       'refuse as closed',
     ]);
     expect(effectsOf({ type: 'choose', ...ask, tried: ['a'] })).toEqual(['answer with nothing']);
-    expect(effectsOf({ type: 'xstate.done.actor.x', actorId: 'x' })).toEqual(['bury the agent']);
+    expect(effectsOf({ type: 'xstate.done.actor.x', actorId: 'x' })).toEqual(['report the death']);
+    expect(effectsOf({ type: 'down', name: 'x', comesBack: true, withGroup: true })).toEqual(['bury the agent']);
   });
 
-  test('it remembers failures by backend, and no agents', () => {
+  test('it counts, and remembers no agents', () => {
     const [open] = initialTransition(supervisorMachine);
-    const [once] = transition(supervisorMachine, open, { type: 'choose', ...ask, tried: ['a'] });
-    const [twice] = transition(supervisorMachine, once, { type: 'choose', ...ask, class: 'timeout', tried: ['a'] });
-    const [spawned] = transition(supervisorMachine, twice, { type: 'spawn', ticket: '1', name: 'x', taken: false });
-    expect(spawned.context).toEqual({ backends: { a: { failures: 2, lastClass: 'timeout' } } });
+    const events = [
+      { type: 'choose', ...ask, tried: ['a'] },
+      { type: 'choose', ...ask, tried: ['a', 'b'] },
+      { type: 'spawn', ticket: '1', name: 'x', taken: false },
+      { type: 'down', name: 'x', comesBack: true, withGroup: false },
+      { type: 'down', name: 'x', comesBack: false, withGroup: false },
+    ];
+    const last = events.reduce((state, event) => transition(supervisorMachine, state, event as never)[0], open);
+    expect(last.context).toEqual({ fallbacks: 1, restarts: 1 });
   });
 });
 

@@ -8,7 +8,8 @@ import type { TroupeError } from '../../src/core/errors.ts';
 import type { Agent } from '../../src/runtime/agent.ts';
 import { agentTool } from '../../src/runtime/agent-tool.ts';
 import { askAll } from '../../src/runtime/ask-many.ts';
-import { createTroupe, type TroupeOptions } from '../../src/runtime/troupe.ts';
+import { createTroupe } from '../../src/runtime/troupe.ts';
+import type { TroupeOptions } from '../../src/runtime/troupe-options.ts';
 import { gatedBackend } from '../../src/testing/gated-backend.ts';
 import { settle, VirtualClock } from '../../src/testing/virtual-clock.ts';
 

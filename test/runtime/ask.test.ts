@@ -355,7 +355,7 @@ describe('a troupe', () => {
     expect(troupe.agents()).toEqual([
       {
         ...{ name: 'worker', state: 'idle', backend: 'scripted', model: 'scripted-model', createdAt: 0 },
-        ...{ group: undefined, waiting: 0 },
+        ...{ group: undefined, waiting: 0, restarts: 0 },
         ...{ usage, costUsd: 0 },
       },
     ]);
@@ -369,7 +369,7 @@ describe('a troupe', () => {
   test('a script that is not used up fails the close, one that is used too much fails the ask', async () => {
     const { troupe, agent } = await scene([{ text: 'x' }]);
     await expect(troupe.close()).rejects.toMatchObject({ code: 'TROUPE_ERR_SCRIPT_UNCONSUMED' });
-    expect(await outcome(agent.ask('a'))).toBe('TROUPE_ERR_AGENT_DEAD');
+    expect(await outcome(agent.ask('a'))).toBe('TROUPE_ERR_TROUPE_CLOSED');
     const other = await scene([]);
     expect(await outcome(other.agent.ask('a'))).toBe('TROUPE_ERR_SCRIPT_UNEXPECTED');
   });

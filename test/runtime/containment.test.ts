@@ -8,7 +8,9 @@ import { isTroupeError } from '../../src/core/errors.ts';
 import { unknownUsage } from '../../src/core/usage.ts';
 import type { AgentSpec } from '../../src/runtime/agent-spec.ts';
 import { askAll } from '../../src/runtime/ask-many.ts';
-import { createTroupe, type TroupeEvents, type TroupeOptions } from '../../src/runtime/troupe.ts';
+import { createTroupe } from '../../src/runtime/troupe.ts';
+import type { TroupeEvents } from '../../src/runtime/troupe-events.ts';
+import type { TroupeOptions } from '../../src/runtime/troupe-options.ts';
 import { settle, VirtualClock } from '../../src/testing/virtual-clock.ts';
 
 /** What reaches the process. The listeners of the test runner are put aside meanwhile: they would end the run. */

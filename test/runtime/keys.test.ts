@@ -1,7 +1,8 @@
-/** A backend without the key that it needs fails at once, and says which variable is missing. */
-import { afterEach, describe, expect, it, vi } from 'vitest';
+/** Keys: a backend without the one that it needs fails at once, and the one that it has is seen nowhere. */
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { type BackendKind, type BackendRow, backendCatalog } from '../../src/core/catalog.ts';
 import { createTroupe } from '../../src/runtime/troupe.ts';
+import { type Channel, type KeyedKind, keyedKinds, keyVariables, sightingsOf } from '../faults/canary.ts';
 import { allOf, failure } from '../helpers/model-request.ts';
 
 const rows = Object.entries(backendCatalog) as readonly (readonly [BackendKind, BackendRow])[];
@@ -9,6 +10,12 @@ const needing = rows.filter(([, { requiresKey }]) => requiresKey);
 const free = rows.filter(
   ([kind, { requiresKey }]) => !requiresKey && !['claude', 'scripted', 'subprocess'].includes(kind),
 );
+/**
+ * Every debug switch but one: `NODE_DEBUG=child_process` has Node itself print the whole environment of each child, which is
+ * where a child's key has to be.
+ */
+const initials = [...'abdefghijklmnopqrstuvwxyz', 'cl', 'co', 'cr'];
+const debug = { NODE_DEBUG: initials.map((initial) => `${initial}*`).join(','), DEBUG: '*' };
 const variables = rows.flatMap(([, row]) => Object.values(row.variables));
 
 afterEach(() => vi.unstubAllEnvs());
@@ -58,4 +65,32 @@ it.each(free)('%s needs no key', async (kind) => {
   const troupe = createTroupe();
   expect((await troupe.spawn('a', { backend: kind })).name).toBe('a');
   await troupe.close();
+});
+
+describe('a key that a backend was made with', () => {
+  const sums: Record<string, Channel> = {};
+  afterAll(() => {
+    const lines = Object.entries(sums).map(
+      ([name, { looks, sightings }]) => `  ${name}: ${sightings} sightings in ${looks}`,
+    );
+    process.stdout.write(
+      `keys of ${Object.keys(keyedKinds).length} kinds of backend, by channel:\n${lines.join('\n')}\n`,
+    );
+  });
+
+  it.each(Object.keys(keyedKinds) as KeyedKind[])(
+    'is sent to its server, and seen nowhere: %s',
+    async (kind) => {
+      const { channels, sent, variables } = await sightingsOf(kind, debug);
+      for (const [name, { looks, sightings }] of Object.entries(channels)) {
+        const sum = sums[name] ?? { looks: 0, sightings: 0 };
+        sums[name] = { looks: sum.looks + looks, sightings: sum.sightings + sightings };
+      }
+      const seen = Object.entries(channels).filter(([, { sightings }]) => sightings > 0);
+      expect(seen).toEqual([]);
+      expect(sent).toEqual([`canary-key-of-${kind}-0123456789`]);
+      expect(variables).toEqual([keyVariables[kind] ?? []].flat());
+    },
+    60_000,
+  );
 });

@@ -5,7 +5,7 @@ import { memoryStore } from '../../actors/store/memory.ts';
 import type { Store } from '../../actors/store/store.ts';
 import { TroupeError } from '../../src/core/errors.ts';
 import type { AgentSpec } from '../../src/runtime/agent-spec.ts';
-import type { TroupeOptions } from '../../src/runtime/troupe.ts';
+import type { TroupeOptions } from '../../src/runtime/troupe-options.ts';
 import { createTroupe } from '../../src/runtime/troupe.ts';
 import { settle, VirtualClock } from '../../src/testing/virtual-clock.ts';
 
@@ -185,7 +185,10 @@ test('an agent whose machine fails takes nobody with it', async () => {
     class: 'crashed',
     cause: { message: 'a bug' },
   });
-  expect([troupe.agents().map(({ name }) => name), clock.pending]).toEqual([['other'], 0]);
+  expect([troupe.agents().map(({ name, state }) => `${name} ${state}`), clock.pending]).toEqual([
+    ['worker idle', 'other idle'],
+    0,
+  ]);
   expect((await other.ask('b')).text).toBe('alive');
 });
 
