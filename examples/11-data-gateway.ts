@@ -47,10 +47,8 @@ export async function main(
 
 /** Prints tokens × price for each kind of token; gives the sum, which is no number when a price or usage is not known. */
 function printBill(print: (text: string) => void, title: string, model: string, calls: readonly Attempt[]): number {
-  const bill = billOf(
-    model,
-    calls.map(({ usage }) => usage),
-  );
+  const usages = calls.map(({ usage }) => usage);
+  const bill = billOf(usages, model);
   print(`${title}\n`);
   for (const { what, tokens, priceUsd, costUsd } of bill ?? [])
     print(`  ${tokens} ${what} × $${priceUsd} / 1,000,000 = $${costUsd.toFixed(6)}\n`);

@@ -41,6 +41,8 @@ export interface AgentContext {
   readonly retryInMs: number;
   /** Whether the ask in hand was compressed because a server said that it is too long. */
   readonly overflowed: boolean;
+  /** Whether somebody wants it compressed, which it is as soon as it is idle. */
+  readonly wantsCompression: boolean;
   /** Ids of the tool calls that wait for a decision. */
   readonly approvals: readonly string[];
   /** Messages in the conversation. */
@@ -90,6 +92,8 @@ export interface Measured {
   readonly messages: number;
   readonly tokens: number;
   readonly costUsd: number;
+  /** What `compressAtTokens` is from now on; absent when it stays. */
+  readonly limitTokens?: number | null;
 }
 
 /** How one model call ended. It never carries content: the driver keeps that, fenced by ask and attempt. */
@@ -108,7 +112,7 @@ export type CallOutcome =
 /** The tools of a step have run; their results wait to be appended. */
 export type ToolsOutcome = Fence & Pick<Measured, 'messages' | 'tokens'>;
 
-export type CompressOutcome = Pick<Measured, 'tokens'>;
+export type CompressOutcome = Pick<Measured, 'tokens' | 'limitTokens'>;
 
 /** Where a failed ask goes on: another backend, compressed first if its window is smaller, or nowhere. */
 export type BackendChoice =

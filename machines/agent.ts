@@ -8,7 +8,7 @@
  * A1  An ask in hand ends by exactly one of 'resolve the ask', 'reject the ask', 'reject everything'.
  * A2  There is no time, no chance and no I/O in the chart: deadlines arrive as `expire`, back-off is `wait`.
  * A3  `attempt` counts the model calls of an ask; an outcome of another ask or attempt is stale and changes nothing.
- * A4  The only eventless transition is the one in `idle` that takes queued mail.
+ * A4  The only eventless transition is the one in `idle` that takes queued mail, or compresses when somebody wants that.
  */
 import { assign, setup } from 'xstate';
 import type {
@@ -45,6 +45,7 @@ const agentSetup = setup({
   },
   guards: {
     'has mail and grew too much': ({ context }) => context.mailbox.length > 0 && isOver(context, context.tokens),
+    'wants compression': ({ context }) => context.wantsCompression,
     'has mail': ({ context }) => context.mailbox.length > 0,
     'has room': ({ context }) => context.mailbox.length < context.limits.mailboxLimit,
     'may drop the oldest': ({ context }) => context.limits.dropOldest && context.mailbox.length > 0,
@@ -126,6 +127,8 @@ const agentSetup = setup({
       approvals: ({ context, event }) =>
         context.approvals.filter((callId) => event.type !== 'approve' || callId !== event.callId),
     }),
+    'note the wish': assign({ wantsCompression: true }),
+    'forget the wish': assign({ wantsCompression: false }),
     'note the overflow': assign({ overflowed: true }),
     'switch the backend': assign(({ context, event }) => {
       const choice = outputOf<BackendChoice>(event);
@@ -154,13 +157,21 @@ const agentSetup = setup({
 export const agentMachine = agentSetup.createMachine({
   id: 'agent-v1',
   description: 'One agent: takes asks in order, calls its model, runs its tools, replies.',
-  context: ({ input }) => ({ ...input, ...inHand(null), home: input.backend, costUsd: 0, death: null }),
+  context: ({ input }) => ({
+    ...input,
+    ...inHand(null),
+    home: input.backend,
+    costUsd: 0,
+    wantsCompression: false,
+    death: null,
+  }),
   initial: 'idle',
   on: {
     kill: {
       target: '.dead',
       actions: ['append the interrupted step', 'reject everything', 'forget everything', 'note the kill'],
     },
+    compress: { actions: 'note the wish' },
     stop: {
       target: '.dead',
       actions: ['append the interrupted step', 'reject the ask', 'forget the ask', 'note the stop'],
@@ -192,6 +203,7 @@ export const agentMachine = agentSetup.createMachine({
       description: 'Nothing in hand. Takes queued mail by itself.',
       entry: 'let in who waits outside',
       always: [
+        { guard: 'wants compression', target: 'compressing' },
         { guard: 'has mail and grew too much', target: 'compressing', actions: 'take the next ask' },
         { guard: 'has mail', target: 'awaiting', actions: 'take the next ask' },
       ],
@@ -200,7 +212,6 @@ export const agentMachine = agentSetup.createMachine({
           { guard: 'grew too much', target: 'compressing', actions: 'take the ask' },
           { target: 'awaiting', actions: 'take the ask' },
         ],
-        compress: { target: 'compressing' },
       },
     },
     awaiting: {
@@ -328,10 +339,13 @@ export const agentMachine = agentSetup.createMachine({
         src: 'compress',
         input: ({ context }) => work(context),
         onDone: [
-          { guard: 'has an ask in hand', target: 'awaiting', actions: 'measure the step' },
-          { target: 'idle', actions: 'measure the step' },
+          { guard: 'has an ask in hand', target: 'awaiting', actions: ['measure the step', 'forget the wish'] },
+          { target: 'idle', actions: ['measure the step', 'forget the wish'] },
         ],
-        onError: [{ guard: 'has an ask in hand', target: 'awaiting' }, { target: 'idle' }],
+        onError: [
+          { guard: 'has an ask in hand', target: 'awaiting', actions: 'forget the wish' },
+          { target: 'idle', actions: 'forget the wish' },
+        ],
       },
     },
     dead: { description: 'Killed, crashed or stopped. Takes nothing, answers nothing.', type: 'final' },
@@ -344,12 +358,14 @@ function inHand(askId: string | null) {
 }
 
 /** Size and price after an outcome that says them. */
-function measured(context: AgentContext, event: unknown): Measured {
-  const { messages, tokens, costUsd } = outputOf<Partial<Measured>>(event);
+function measured(context: AgentContext, event: unknown) {
+  const { messages, tokens, costUsd, limitTokens } = outputOf<Partial<Measured>>(event);
+  const { limits } = context;
   return {
     messages: messages ?? context.messages,
     tokens: tokens ?? context.tokens,
     costUsd: costUsd ?? context.costUsd,
+    limits: limitTokens === undefined ? limits : { ...limits, compressAtTokens: limitTokens },
   };
 }
 

@@ -22,7 +22,7 @@ export interface BackendRow extends TradeOffs {
   readonly what: string;
   readonly inference: Inference;
   readonly price: 'free' | 'per-token';
-  /** What it can do, whatever the model. */
+  /** What it can do, whatever the model; `embeddings` when it is given a model for them. */
   readonly capabilities: readonly Capability[];
   /** Where its server usually is; undefined when there is none to connect to. */
   readonly endpoint: string | undefined;
@@ -37,11 +37,14 @@ export interface BackendRow extends TradeOffs {
   };
   /** The model when none is named; undefined: the first that the server lists, or that of the backend inside. */
   readonly model: string | undefined;
+  /** The model for embeddings at its usual place when none is named; absent: it makes none then. */
+  readonly embeddingModel?: string;
   /** How to get it, in one sentence. */
   readonly setup: string;
 }
 
 const overHttp = ['tools', 'streaming', 'structured-output'] as const;
+const withEmbeddings = [...overHttp, 'embeddings'] as const;
 const cloud = {
   inference: 'cloud',
   price: 'per-token',
@@ -53,7 +56,7 @@ const cloud = {
 const local = {
   inference: 'local',
   price: 'free',
-  capabilities: overHttp,
+  capabilities: withEmbeddings,
   requiresKey: false,
   gpu: 'helps',
   latency: 'medium',
@@ -104,11 +107,12 @@ export const backendCatalog = {
   openai: {
     ...cloud,
     what: 'OpenAI, or any server that speaks its chat completions',
-    capabilities: overHttp,
+    capabilities: withEmbeddings,
     endpoint: 'https://api.openai.com',
     requiresKey: true,
     variables: { endpoint: 'LLM_ENDPOINT', apiKey: 'OPENAI_API_KEY', model: 'LLM_MODEL' },
     model: 'gpt-4o-mini',
+    embeddingModel: 'text-embedding-3-small',
     bestFor: 'general tasks',
     setup: 'Set OPENAI_API_KEY, or LLM_ENDPOINT for any server that speaks the chat completions protocol.',
   },
@@ -179,6 +183,7 @@ export const backendCatalog = {
   subprocess: {
     ...local,
     what: 'any of the others in a process of its own',
+    capabilities: overHttp,
     endpoint: undefined,
     variables: {},
     model: undefined,

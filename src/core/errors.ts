@@ -130,6 +130,8 @@ export interface Attempt {
   readonly model: string;
   /** Counted from 1: which step of the ask this call was for. */
   readonly step: number;
+  /** Absent when it was made for the answer; `compression`: it wrote a summary or made vectors. */
+  readonly purpose?: 'compression';
   readonly durationMs: number;
   readonly usage: Usage;
   /** USD; undefined when the price is unknown. */

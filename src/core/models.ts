@@ -70,6 +70,7 @@ const claudeCode2026 = { date: '2026-11', source: 'Claude Code 2.1' } as const;
 const anthropic2025 = { date: '2025-09', source: "Anthropic's price list" } as const;
 const anthropicMay2025 = { ...anthropic2025, date: '2025-05' } as const;
 const openAi2025 = { date: '2025-06', source: "OpenAI's price list" } as const;
+const openAi2026 = { ...openAi2025, date: '2026-05' } as const;
 
 export const modelCatalog: readonly ModelInfo[] = [
   // Writes cost 1.25 of input, reads were computed from bills.
@@ -191,6 +192,25 @@ export const modelCatalog: readonly ModelInfo[] = [
     speed: 'slower',
     bestFor: 'what was made for it',
     price: { ...openAi2025, inputUsd: 30, outputUsd: 60 },
+  },
+  // Models of vectors: what is read is paid for, nothing is written.
+  {
+    ...ofOpenAi,
+    id: 'text-embedding-3-small',
+    contextTokens: 8192,
+    tools: false,
+    speed: 'fast',
+    bestFor: 'embeddings',
+    price: { ...openAi2026, inputUsd: 0.02, outputUsd: 0 },
+  },
+  {
+    ...ofOpenAi,
+    id: 'text-embedding-3-large',
+    contextTokens: 8192,
+    tools: false,
+    speed: 'slower',
+    bestFor: 'embeddings of many languages',
+    price: { ...openAi2026, inputUsd: 0.13, outputUsd: 0 },
   },
   // Models of local servers: whoever runs them pays for no token. The context is what they were trained for.
   {

@@ -28,6 +28,8 @@ export const rules = {
   count: (value) => (Number.isSafeInteger(value) && (value as number) >= 0 ? undefined : 'a whole number, 0 or more'),
   positiveCount: (value) =>
     Number.isSafeInteger(value) && (value as number) > 0 ? undefined : 'a whole number above 0',
+  amount: (value) =>
+    typeof value === 'number' && value >= 0 && Number.isFinite(value) ? undefined : 'a number of USD, 0 or more',
   positiveMs: (value) =>
     typeof value === 'number' && value > 0 && Number.isFinite(value) ? undefined : 'a number of milliseconds above 0',
 } as const satisfies Record<string, Rule>;

@@ -3,8 +3,10 @@ import type { ActorRefFrom } from 'xstate';
 import type { Backend } from '../../actors/backend.ts';
 import type { LedgerEntry } from '../../actors/store/store.ts';
 import type { agentMachine } from '../../machines/agent.ts';
+import type { Budget, BudgetWarning } from '../core/budget.ts';
 import type { Conversation } from '../core/conversation.ts';
 import { type ErrorSummary, TroupeError } from '../core/errors.ts';
+import type { PriceTable } from '../core/prices.ts';
 import type { RetryBudget } from '../core/retry-budget.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
@@ -13,9 +15,12 @@ import type { AgentMcp } from './agent-mcp.ts';
 import type { ResolvedSpec, ToolSet } from './agent-spec.ts';
 import type { PendingApproval } from './approval.ts';
 import type { Ask } from './ask.ts';
+import type { Compression } from './compress.ts';
 import type { GuardedStore } from './guarded-store.ts';
 import type { FailedCall } from './supervisor.ts';
+import type { TokenBook } from './token-book.ts';
 import type { Tell } from './troupe-events.ts';
+import type { View } from './view.ts';
 import type { WarningCode } from './warnings.ts';
 
 export type AgentActor = ActorRefFrom<typeof agentMachine>;
@@ -23,9 +28,24 @@ export type AgentActor = ActorRefFrom<typeof agentMachine>;
 export interface AgentRecord {
   readonly name: string;
   readonly spec: ResolvedSpec;
+  /** Everything that was said. */
   readonly conversation: Conversation;
+  /** What is sent instead, once it was compressed. */
+  view: View | undefined;
+  /** What it may spend; undefined when nothing above it has a limit either. */
+  readonly budget: Budget | undefined;
+  /** What its summaries may cost; undefined when they have no limit of their own. */
+  readonly writerBudget: Budget | undefined;
   readonly createdAt: number;
   tools: ToolSet;
+  /** Who wants it compressed as soon as it is idle; undefined when nobody does. */
+  wanted:
+    | {
+        readonly promise: Promise<Compression>;
+        readonly resolve: (done: Compression) => void;
+        readonly reject: (error: TroupeError) => void;
+      }
+    | undefined;
   /** Its MCP servers; undefined when it has none. */
   readonly mcp: AgentMcp | undefined;
   /** Asks that wait outside a full mailbox, oldest first. */
@@ -90,6 +110,11 @@ export interface Runtime {
   /** Lets calls of a backend in: its limits and its breaker. */
   admission(backend: string): Admission;
   readonly retryBudget: RetryBudget;
+  readonly prices: PriceTable;
+  /** The troupe's own; undefined when it has no limit. */
+  readonly budget: Budget | undefined;
+  readonly onBudget: (warning: BudgetWarning) => void;
+  readonly tokens: TokenBook;
   readonly tell: Tell;
   readonly counts: Counts;
 }

@@ -5,6 +5,7 @@ import type { Tool } from '../../actors/tools/tool.ts';
 import { checkOptions, oneOf, type Rule, rules } from '../core/options.ts';
 import type { ModelParameters, ToolDefinition } from '../core/types.ts';
 import { type Backends, embeddedBackend } from './backends.ts';
+import { type CompressionSetting, type ResolvedCompression, resolveCompression } from './compression-options.ts';
 import { type ResolvedRestart, type RestartOptions, type RestartPolicy, resolveRestart } from './restart.ts';
 
 /** Options of `spawn`. */
@@ -49,6 +50,10 @@ export interface AgentSpec {
    * does nothing. What a stream has given out of such a text stays given. Default `repair`.
    */
   readonly printedToolCalls?: PrintedToolCalls;
+  /** How its conversation is made to fit: a strategy, or options. Default: a window or a summary, from ¾ of the model's window on. */
+  readonly compression?: CompressionSetting;
+  /** USD that it may spend in its life. Default: no limit but those of its group and the troupe. */
+  readonly budgetUsd?: number;
   /** Temperature, token limit, stop texts and the like. */
   readonly parameters?: ModelParameters;
   /** Model calls that one ask may take. Default 20. */
@@ -118,6 +123,8 @@ export interface ResolvedSpec {
   readonly maxSameCalls: number;
   readonly approval: Required<ApprovalPolicy>;
   readonly printedToolCalls: PrintedToolCalls;
+  readonly compression: ResolvedCompression;
+  readonly budgetUsd: number | undefined;
   readonly parameters: ModelParameters;
   readonly stickyFallback: boolean;
   readonly replay: Replay;
@@ -169,6 +176,8 @@ export function resolveSpec(what: string, spec: AgentSpec, backends: BackendLook
       timeouts,
     },
     ...resolveRoute(spec, backends),
+    budgetUsd: spec.budgetUsd,
+    compression: resolveCompression(what, spec.compression, (target) => nameAt(target, backends)),
     restart: resolveRestart(what, spec.restart),
     tools: toolSet(what, tools),
     mcp: spec.mcp === undefined ? noMcp : resolveMcp(what, spec.mcp),
@@ -195,8 +204,7 @@ function resolveRoute(spec: AgentSpec, backends: BackendLookup): Pick<ResolvedSp
   const { backend = embeddedBackend, model, fallback = [] } = spec;
   const models = new Map<string, string>();
   const resolve = (target: string | Backend, targetModel: string | undefined) => {
-    const name = typeof target === 'string' ? target : backends.nameOf(target);
-    backends.get(name);
+    const name = nameAt(target, backends);
     if (targetModel !== undefined && !models.has(name)) models.set(name, targetModel);
     return name;
   };
@@ -208,6 +216,13 @@ function resolveRoute(spec: AgentSpec, backends: BackendLookup): Pick<ResolvedSp
   );
   const chain: [string, ...string[]] = [first, ...new Set(others.filter((name) => name !== first))];
   return { chain, models: models.size === 0 ? noModels : models };
+}
+
+/** The name of a backend that can be had. Throws what its look-up throws. */
+function nameAt(target: string | Backend, backends: BackendLookup): string {
+  const name = typeof target === 'string' ? target : backends.nameOf(target);
+  backends.get(name);
+  return name;
 }
 
 // What most specs have in common is one object: there may be 100,000 agents.
@@ -269,6 +284,8 @@ const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
   maxSameCalls: rules.positiveCount,
   approval: rules.object,
   printedToolCalls: oneOf('repair', 'warn', 'ignore'),
+  compression: rules.object,
+  budgetUsd: rules.amount,
   parameters: rules.object,
   maxSteps: rules.positiveCount,
   maxRetries: rules.count,

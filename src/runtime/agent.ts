@@ -9,6 +9,7 @@ import { type AgentSpec, toolSet } from './agent-spec.ts';
 import { type ApprovalDecision, decide, type PendingApproval, pendingApprovals } from './approval.ts';
 import type { Ask, AskOptions } from './ask.ts';
 import { AskHandle } from './ask-handle.ts';
+import type { Compression } from './compress.ts';
 import { guardActor } from './guards.ts';
 import type { Mail } from './mail.ts';
 import type { Reply } from './reply.ts';
@@ -25,6 +26,8 @@ export interface AgentHost {
   /** Resolves when what was written so far is durable, with the error when it cannot be made so. */
   barrier(): Promise<TroupeError | undefined>;
   fork(record: AgentRecord, name: string, options: ForkOptions): Promise<Agent>;
+  /** Resolves when it is compressed, which it is when it is idle. */
+  compress(record: AgentRecord): Promise<Compression>;
   /** Resolves when what backends kept for it is gone. */
   kill(record: AgentRecord, reason: string): Promise<void>;
 }
@@ -131,9 +134,18 @@ export class Agent {
     decide(this.#record, call, decision);
   }
 
-  /** The conversation so far: every step that succeeded. */
-  messages(): Message[] {
-    return this.#record.conversation.messages();
+  /** The conversation so far: every step that succeeded. With `sent`, what the next ask sends of it. */
+  messages(options: { readonly sent?: boolean } = {}): Message[] {
+    const { conversation, view } = this.#record;
+    return (options.sent === true ? (view?.conversation ?? conversation) : conversation).messages();
+  }
+
+  /**
+   * Makes what is sent of the conversation about half as long, as soon as the agent is idle; the log stays whole. Resolves with
+   * what that did. Rejects with `TROUPE_ERR_AGENT_DEAD`.
+   */
+  compress(): Promise<Compression> {
+    return this.#host.compress(this.#record);
   }
 
   /** Tokens over all model calls of this agent; a field is undefined while no call has reported it. */

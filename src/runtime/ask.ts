@@ -7,6 +7,7 @@
  */
 import type { ModelResponse } from '../../actors/backend.ts';
 import type { Schema } from '../../actors/tools/schema.ts';
+import type { Budget, Reservation } from '../core/budget.ts';
 import type { Conversation } from '../core/conversation.ts';
 import type { Attempt, TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
@@ -19,6 +20,7 @@ import { callSafely } from './guards.ts';
 import type { Reply, StreamEvent } from './reply.ts';
 import type { OutputForm } from './structured-output.ts';
 import { type HostedResults, noHostedResults } from './tool-results.ts';
+import type { View } from './view.ts';
 import { abandoned } from './work-logic.ts';
 
 /** Options of one ask. */
@@ -38,6 +40,10 @@ export interface AskOptions<Wanted extends Schema | undefined = undefined> {
   readonly schema?: Wanted;
   /** What happens to an answer that broke off when a listener has seen some of it; see `Replay`. Default: the agent's. */
   readonly replay?: Replay;
+  /** USD that this ask may cost, all its calls together. Default: no limit but those of agent, group and troupe. */
+  readonly budgetUsd?: number;
+  /** For this ask alone the conversation is compressed so that what is sent of it has at most `maxTokens` tokens. Default: no. */
+  readonly compression?: { readonly maxTokens: number };
 }
 
 /** What an ask is made from, besides its prompt. */
@@ -51,11 +57,15 @@ interface AskSetup {
   readonly outer: AskPath | undefined;
   readonly form: OutputForm | undefined;
   readonly replay: Replay;
+  readonly budget: Budget | undefined;
+  readonly maxTokens: number | undefined;
 }
 
 /** A model call in flight. */
 interface CallInFlight extends Pick<Attempt, 'backend' | 'model' | 'step'> {
   readonly startedAt: number;
+  /** What is set aside for it; undefined when there is no budget. */
+  readonly reservation: Reservation | undefined;
 }
 
 export class Ask {
@@ -72,6 +82,12 @@ export class Ask {
   /** The form that its answer must have; undefined when any will do. */
   readonly form: OutputForm | undefined;
   readonly replay: Replay;
+  /** What it may spend; undefined when nothing above it has a limit either. */
+  readonly budget: Budget | undefined;
+  /** Tokens of conversation that it may send; undefined when it has no limit of its own. */
+  readonly maxTokens: number | undefined;
+  /** What is sent of the conversation for this ask alone; undefined when that is the agent's view. */
+  view: View | undefined;
   /** Text of an answer that broke off and that the next call goes on with. */
   kept = '';
   /** What the answer is in that form, once it fits. */
@@ -119,11 +135,13 @@ export class Ask {
   readonly #cleanups: (() => void)[] = [];
 
   constructor(prompt: string, options: AskSetup) {
-    const { askId, timeoutMs, signal, images, clock, conversation, outer, form, replay } = options;
+    const { askId, timeoutMs, signal, images, clock, conversation, outer, form, replay, budget, maxTokens } = options;
     this.conversation = conversation;
     this.outer = outer;
     this.form = form;
     this.replay = replay;
+    this.budget = budget;
+    this.maxTokens = maxTokens;
     this.askId = askId;
     this.prompt = { role: 'user', content: prompt, ...(images.length === 0 ? {} : { images }) };
     this.signal = signal;

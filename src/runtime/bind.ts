@@ -15,6 +15,7 @@ import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import { askForApproval } from './approval.ts';
 import type { Ask } from './ask.ts';
 import { account, callModel } from './call-model.ts';
+import { compress, limitOf, placeOf } from './compress.ts';
 import type { Reply } from './reply.ts';
 import { runTools } from './run-tools.ts';
 import { resultsOf } from './tool-results.ts';
@@ -26,7 +27,7 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
     actors: {
       callModel: workLogic((input, abort) => callModel(runtime, input, abort)),
       runTools: workLogic((input, abort) => runTools(runtime, input, abort)),
-      compress: workLogic(async ({ name }) => ({ tokens: tokensNow(runtime, name) })),
+      compress: workLogic((input, abort) => compress(runtime, input, abort)),
       wait: workLogic(({ ms }, { signal }) => sleep(runtime.clock, ms, signal)),
       chooseBackend: workLogic((input) => chooseBackend(runtime, input)),
     },
@@ -90,7 +91,8 @@ function askIdOf(event: AgentEvent): string | undefined {
 }
 
 /** The step's group: the prompt if it is the first, the model's message, and a result for each of its calls. */
-function appendStep(runtime: Runtime, { name, spec }: AgentRecord, ask: Ask): void {
+function appendStep(runtime: Runtime, record: AgentRecord, ask: Ask): void {
+  const { name, spec } = record;
   const { response, conversation } = ask;
   if (response === undefined) return;
   const { text, reasoning, toolCalls, thinking, session } = response;
@@ -107,6 +109,8 @@ function appendStep(runtime: Runtime, { name, spec }: AgentRecord, ask: Ask): vo
     ...resultsOf(ask),
   ];
   conversation.append(group);
+  if (conversation === record.conversation) record.view?.conversation.append(group);
+  ask.view?.conversation.append(group);
   if (!spec.stateless) runtime.store.appendGroup(name, group, ask.askId);
   ask.prompted = true;
   ask.appended = true;
@@ -190,7 +194,10 @@ async function chooseBackend(runtime: Runtime, input: WorkInput): Promise<Backen
   const { summary } = failure;
   ask.emit({ type: 'fallback', backend: next, error: summary });
   runtime.tell('fallback', { agent: record.name, askId: ask.askId, from: input.backend, to: next, error: summary });
-  return { kind: 'use', backend: next, compressFirst: false };
+  const place = placeOf(runtime, record, next);
+  const limit = limitOf(record, runtime.tokens.window(place));
+  const { tokens } = record.actor.getSnapshot().context;
+  return { kind: 'use', backend: next, compressFirst: limit !== null && tokens > limit };
 }
 
 /** One failure as it is; those of several backends as one error that names each. */
@@ -233,8 +240,4 @@ export function mailboxFull({ name, limits, mailbox }: AgentContext, waitingOuts
   const waiting = mailbox.length + waitingOutside;
   const message = `Agent "${name}" has ${waiting} asks waiting; its \`mailboxLimit\` is ${limits.mailboxLimit}.`;
   return new TroupeError('TROUPE_ERR_MAILBOX_FULL', message, { waiting, limit: limits.mailboxLimit });
-}
-
-function tokensNow(runtime: Runtime, name: string): number {
-  return runtime.record(name)?.actor.getSnapshot().context.tokens ?? 0;
 }

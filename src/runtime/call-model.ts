@@ -6,24 +6,27 @@ import type { Backend, ModelEvent, ModelResponse } from '../../actors/backend.ts
 import { sleep } from '../../actors/clock.ts';
 import { untilAborted } from '../../actors/until-aborted.ts';
 import type { CallOutcome, WorkInput } from '../../machines/agent-types.ts';
-import { costOf } from '../core/costs.ts';
+import type { Conversation } from '../core/conversation.ts';
 import { type Attempt, type ErrorSummary, TroupeError, toTroupeError } from '../core/errors.ts';
 import { printedCalls } from '../core/printed-calls.ts';
 import { retryDelayMs } from '../core/retry.ts';
-import type { Clock } from '../core/seams.ts';
+import { upperBound } from '../core/token-bounds.ts';
 import type { UserMessage } from '../core/types.ts';
-import { type Spend, totalTokens, unknownUsage } from '../core/usage.ts';
+import { totalTokens, unknownUsage } from '../core/usage.ts';
 import type { CallEnd } from './admission.ts';
 import type { AgentMcp } from './agent-mcp.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
-import type { Timeouts, ToolSet } from './agent-spec.ts';
+import type { ToolSet } from './agent-spec.ts';
 import { neededApprovals } from './approval.ts';
 import type { Ask } from './ask.ts';
 import { checkResponse } from './check-response.ts';
-import { callSafely } from './guards.ts';
+import { compressForAsk, limitOf } from './compress.ts';
+import { promptBound } from './prompt-bound.ts';
 import { refuseRepeats } from './repeated-calls.ts';
+import { costsNothing, defaultMaxTokens, setAside, spendOf } from './spending.ts';
 import { type Misfit, outputInvalid, type Sent } from './structured-output.ts';
 import { hostedResults } from './tool-results.ts';
+import { Watch } from './watch.ts';
 import { abandoned } from './work-logic.ts';
 
 /** Makes the model call that `input` describes and says how it ended. Aborting `abort` with `abandoned` gives it up. */
@@ -71,7 +74,8 @@ function isOwn({ code }: TroupeError): boolean {
 function admitted(runtime: Runtime, call: Call): Promise<void> | undefined {
   const { record, ask, name, abort } = call;
   const { life, released, mcp } = record;
-  if (life.pausedUntil > 0 || released !== undefined || mcp !== undefined) return admittedLater(runtime, call);
+  const isPlain = life.pausedUntil === 0 && released === undefined && mcp === undefined && ask.maxTokens === undefined;
+  if (!isPlain) return admittedLater(runtime, call);
   return runtime.admission(name).enter(record.name, ask.deadlineAt, abort.signal);
 }
 
@@ -82,20 +86,44 @@ async function admittedLater(runtime: Runtime, { record, ask, name, abort }: Cal
   // What its backends kept of its life before this one.
   if (record.released !== undefined) await untilAborted(record.released, signal);
   if (record.mcp !== undefined) ask.tools = await mcpTools(record, record.mcp, signal);
+  if (ask.maxTokens !== undefined) await compressForAsk(runtime, record, ask, name, signal);
   const turn = runtime.admission(name).enter(record.name, ask.deadlineAt, signal);
   if (turn !== undefined) await turn;
 }
 
 /** The call is on record before it is made, and so is everything that it tells a model. */
-async function begin(runtime: Runtime, { record, ask, name: backend, model, abort }: Call, input: WorkInput) {
-  const { step, retries } = input;
-  const startedAt = runtime.clock.now();
+async function begin(runtime: Runtime, call: Call, { step, retries }: WorkInput): Promise<void> {
   if (retries === 0) runtime.retryBudget.call();
-  ask.inFlight = { backend, model, step, startedAt };
-  runtime.store.beginCall({ agent: record.name, askId: ask.askId, backend, model, startedAt });
+  await open(runtime, call, step);
+  call.ask.emit({ type: 'step-start', step, backend: call.name, model: call.model });
+}
+
+/** Sets aside what a call may cost and puts it on record. Throws `TROUPE_ERR_BUDGET_EXCEEDED`. */
+async function open(runtime: Runtime, { record, ask, backend, name, model, abort }: Call, step: number): Promise<void> {
+  const reservation = setAside(ask.budget, runtime.prices, {
+    ...{ backend, model },
+    promptTokens: () => boundOf(record, ask),
+    maxOutputTokens: record.spec.parameters.maxTokens ?? defaultMaxTokens,
+  });
+  const startedAt = runtime.clock.now();
+  ask.inFlight = { backend: name, model, step, startedAt, reservation };
+  runtime.store.beginCall({ agent: record.name, askId: ask.askId, backend: name, model, startedAt });
   await runtime.store.barrier();
   abort.signal.throwIfAborted();
-  ask.emit({ type: 'step-start', step, backend, model });
+}
+
+/** The most tokens that what is sent for an ask can have. */
+function boundOf(record: AgentRecord, ask: Ask): number {
+  const kept = ask.kept === '' ? [] : [{ role: 'assistant', content: ask.kept } as const, goOn];
+  const prompt = [...(ask.prompted ? [] : [ask.prompt]), ...kept];
+  return promptBound(sentOf(record, ask), prompt, ask.tools.definitions) + (ask.form?.boundTokens ?? 0);
+}
+
+/** What of its conversation is sent for an ask. */
+function sentOf(record: AgentRecord, ask: Ask): Conversation {
+  if (ask.view !== undefined) return ask.view.conversation;
+  const isShared = ask.conversation === record.conversation;
+  return isShared && record.view !== undefined ? record.view.conversation : ask.conversation;
 }
 
 /** The tools of a step: its own and those of its MCP servers. */
@@ -130,17 +158,17 @@ interface Call {
 /** The answer of a step. One that does not fit the ask's schema is sent back once, with what is wrong with it. */
 async function answer(runtime: Runtime, call: Call): Promise<ModelResponse> {
   const { ask } = call;
-  const { inFlight } = ask;
+  const { step = 1 } = ask.inFlight ?? {};
   if (ask.form === undefined) return oneAnswer(runtime, call);
   const first = await oneAnswer(runtime, call);
   const misfit = await misfitOf(runtime, call, first);
-  if (misfit === undefined || inFlight === undefined) return first;
+  if (misfit === undefined) return first;
   // `delivered` stays: what fails from here on is not tried again when a listener has text of the first answer.
   const { summary } = outputInvalid(misfit.problem, first.text);
   blame(ask, summary);
   ask.emit({ type: 'repair', error: summary });
   ask.partialText = '';
-  ask.inFlight = { ...inFlight, startedAt: runtime.clock.now() };
+  await open(runtime, call, step);
   const second = await oneAnswer(runtime, call, misfit);
   const still = await misfitOf(runtime, call, second);
   if (still !== undefined) throw outputInvalid(still.problem, second.text);
@@ -161,7 +189,7 @@ async function misfitOf(runtime: Runtime, call: Call, response: ModelResponse): 
   const { record, ask, abort } = call;
   if (ask.form === undefined || response.toolCalls.length > 0) return undefined;
   // What the call took is known, whatever becomes of its answer.
-  account(runtime, record, ask, spendOf(call, response));
+  account(runtime, record, ask, spendOf(runtime.prices, call.backend, call.model, response));
   const { text, thinking, finishReason } = response;
   if (finishReason.unified === 'length' || finishReason.unified === 'content-filter')
     throw outputInvalid(`it was cut short (${finishReason.raw ?? finishReason.unified})`, text);
@@ -229,7 +257,8 @@ function watchedCall(runtime: Runtime, call: Call, misfit: Misfit | undefined): 
 
 /** The conversation, what follows it and the parameters: as they are, or so that the answer has the form of a schema. */
 function sentFor({ record, ask, backend }: Call, misfit: Misfit | undefined): Sent {
-  const { conversation, prompt, prompted, form, kept } = ask;
+  const { prompt, prompted, form, kept } = ask;
+  const conversation = sentOf(record, ask);
   const { parameters } = record.spec;
   if (kept !== '') {
     const asked = prompted ? [] : [prompt];
@@ -258,58 +287,20 @@ function ownMark(response: ModelResponse, isLogged: boolean): ModelResponse {
   return rest;
 }
 
-/** Tells when nothing was heard for too long: before the first content, or between two. One timer for a whole call. */
-class Watch {
-  readonly #clock: Clock;
-  readonly #limits: Required<Timeouts>;
-  readonly #onSilence: (what: string, ms: number) => void;
-  #lastAt: number;
-  #heard = false;
-  #timer: unknown;
-
-  constructor(clock: Clock, limits: Required<Timeouts>, onSilence: (what: string, ms: number) => void) {
-    this.#clock = clock;
-    this.#limits = limits;
-    this.#onSilence = onSilence;
-    this.#lastAt = clock.now();
-    this.#arm(limits.firstEventMs);
-  }
-
-  heard(): void {
-    this.#heard = true;
-    this.#lastAt = this.#clock.now();
-  }
-
-  end(): void {
-    this.#clock.clearTimeout(this.#timer);
-  }
-
-  /** Never sleeps longer than `idleMs`: something may be heard meanwhile, and from then on that limit counts. */
-  #arm(ms: number): void {
-    this.#timer = this.#clock.setTimeout(() => this.#look(), Math.min(ms, this.#limits.idleMs));
-  }
-
-  #look(): void {
-    const { firstEventMs, idleMs } = this.#limits;
-    const limitMs = this.#heard ? idleMs : firstEventMs;
-    const leftMs = this.#lastAt + limitMs - this.#clock.now();
-    if (leftMs > 0) callSafely(() => this.#arm(leftMs));
-    else this.#onSilence(this.#heard ? 'nothing more' : 'no content', limitMs);
-  }
-}
-
 async function succeed(runtime: Runtime, call: Call, input: WorkInput, response: ModelResponse): Promise<CallOutcome> {
   const { record, ask, abort } = call;
   const { usage, finishReason } = response;
-  account(runtime, record, ask, spendOf(call, response));
+  account(runtime, record, ask, spendOf(runtime.prices, call.backend, call.model, response));
+  const limitTokens = await readTokens(runtime, call, usage.inputTokens);
   ask.steps += 1;
   ask.response = response;
   ask.emit({ type: 'step-end', step: input.step, usage, finishReason });
   const fence = { askId: input.askId, attempt: input.attempt };
   const measured = {
     messages: ask.conversation.length + (ask.prompted ? 1 : 2),
-    tokens: totalTokens(usage) ?? 0,
+    tokens: totalTokens(usage) ?? boundOf(record, ask) + upperBound([{ role: 'assistant', content: response.text }]),
     costUsd: record.costUsd ?? 0,
+    ...(limitTokens === undefined ? {} : { limitTokens }),
   };
   if (ask.response.toolCalls.length === 0) return { ...fence, ...measured, kind: 'text' };
   ask.hosted = hostedResults(ask.response);
@@ -319,15 +310,36 @@ async function succeed(runtime: Runtime, call: Call, input: WorkInput, response:
   return { ...fence, ...measured, kind: 'tool-calls', approvals };
 }
 
-function spendOf({ backend, model }: Call, response: ModelResponse): Spend {
-  return { usage: response.usage, costUsd: response.costUsd ?? listCost(backend, model, response) };
+/**
+ * What a report teaches: that the server cut the prompt, which is a warning, and, of a server of one's own with a conversation
+ * that is worth it, how much it takes. That is the limit from now on when it is the agent's first backend.
+ */
+async function readTokens(
+  runtime: Runtime,
+  call: Call,
+  inputTokens: number | undefined,
+): Promise<number | null | undefined> {
+  const { record, ask, model, name, backend, abort } = call;
+  if (inputTokens === undefined || inputTokens < worthCounting) return undefined;
+  const { signal } = abort;
+  const { tokens } = runtime;
+  const prompt = ask.prompted ? [] : [ask.prompt];
+  const isCut = await tokens.read(call, {
+    ...{ tools: ask.tools.definitions, inputTokens, signal },
+    messages: () => [...sentOf(record, ask).messages(), ...prompt],
+    boundTokens: () => boundOf(record, ask),
+  });
+  if (isCut) {
+    const message = `"${model}" at "${name}" has read ${inputTokens} tokens of a longer prompt: the server cut it without a word. Give it a larger context, or set \`compression\`.`;
+    runtime.warn(record, 'prompt-truncated', message);
+  }
+  if (backend.info.inference === 'cloud' || name !== record.spec.chain[0] || tokens.window(call) !== undefined)
+    return undefined;
+  return limitOf(record, await tokens.askWindow(call, signal));
 }
 
-/** USD by the list price. A backend with a tool loop of its own says at the loop's end what all of it has cost. */
-function listCost({ info }: Backend, model: string, { usage, toolPhase }: ModelResponse): number | undefined {
-  if (info.price === 'free') return 0;
-  return toolPhase === undefined ? costOf(usage, model) : undefined;
-}
+/** Tokens below which no server has cut a prompt, and none is asked how much it takes. */
+const worthCounting = 1000;
 
 /** Calls of an answer that was cut or filtered may be cut themselves: they never run. */
 function runnable(response: ModelResponse): ModelResponse {
@@ -348,7 +360,7 @@ function fail(runtime: Runtime, call: Call, input: WorkInput, thrown: TroupeErro
     retryAt: thrown.retryAfterMs === undefined ? undefined : nowMs + thrown.retryAfterMs,
   });
   const { summary, retryable, retryAfterMs } = error;
-  account(runtime, record, ask, { usage: unknownUsage, costUsd: undefined, error: summary });
+  account(runtime, record, ask, { usage: unknownUsage, costUsd: undefined, error: summary }, costsNothing(error));
   ask.failures.push(error);
   const shown = ask.delivered && ask.replay === false;
   const facts = { class: error.class, retryable, retryAfterMs, retries: input.retries, delivered: shown };
@@ -377,16 +389,19 @@ function blame(ask: Ask, error: ErrorSummary): void {
   if (last !== undefined) ask.attempts.push({ ...last, error });
 }
 
-/** Closes the account of the call in flight, if there is one. */
+/** Closes the account of the call in flight, if there is one. `wasRefused`: it surely has cost nothing. */
 export function account(
   runtime: Runtime,
   record: AgentRecord,
   ask: Ask,
   result: Pick<Attempt, 'usage' | 'costUsd' | 'error'>,
+  wasRefused = false,
 ): void {
   if (ask.inFlight === undefined) return;
-  const { backend, model, step, startedAt } = ask.inFlight;
+  const { backend, model, step, startedAt, reservation } = ask.inFlight;
   ask.inFlight = undefined;
+  if (wasRefused) reservation?.release();
+  else reservation?.settle(result.costUsd);
   ask.attempts.push({ backend, model, step, durationMs: runtime.clock.now() - startedAt, ...result });
   const { usage, costUsd } = result;
   runtime.addSpend(record, { backend, model, askId: ask.askId, calls: 1, usage, costUsd });

@@ -5,9 +5,11 @@
  * M2  Asks enter the mailbox in the order in which they were delivered, those that waited outside first.
  */
 import type { Schema } from '../../actors/tools/schema.ts';
+import { Budget } from '../core/budget.ts';
 import { Conversation } from '../core/conversation.ts';
 import { TroupeError, toTroupeError } from '../core/errors.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
+import { upperBound } from '../core/token-bounds.ts';
 import type { Image } from '../core/types.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import { isReplay } from './agent-spec.ts';
@@ -63,8 +65,13 @@ export class Mail {
     );
     const conversation = spec.stateless ? new Conversation(spec.system) : record.conversation;
     const form = schema === undefined ? undefined : outputForm(schema);
-    const { replay = spec.replay } = options;
-    return new Ask(prompt, { askId, timeoutMs, signal, images, clock, conversation, outer, form, replay });
+    const { replay = spec.replay, budgetUsd, compression } = options;
+    const parent = record.budget;
+    const budget = budgetUsd === undefined ? parent : new Budget(`ask "${askId}"`, budgetUsd, { parent });
+    return new Ask(prompt, {
+      ...{ askId, timeoutMs, signal, images, clock, conversation, outer, form, replay, budget },
+      maxTokens: compression?.maxTokens,
+    });
   }
 
   /** Puts an ask into the mailbox, lets it wait outside, or rejects it. */
@@ -110,8 +117,10 @@ export class Mail {
     this.#end(record, ask, 'cancel');
   }
 
-  #send({ actor }: AgentRecord, { askId }: Ask): void {
-    actor.send({ type: 'ask', askId, tokens: actor.getSnapshot().context.tokens });
+  #send({ actor }: AgentRecord, { askId, prompt }: Ask): void {
+    const { tokens, limits } = actor.getSnapshot().context;
+    const ofPrompt = limits.compressAtTokens === null ? 0 : upperBound([prompt]);
+    actor.send({ type: 'ask', askId, tokens: tokens + ofPrompt });
   }
 
   #wait(record: AgentRecord, ask: Ask): void {
@@ -198,5 +207,10 @@ const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
   signal: isSignal,
   images: isImages,
   replay: isReplay,
+  budgetUsd: rules.amount,
+  compression: (value) =>
+    rules.positiveCount((value as { maxTokens?: unknown } | null)?.maxTokens) === undefined
+      ? undefined
+      : '{ maxTokens } with a whole number above 0',
   schema: (value) => (typeof value === 'function' ? undefined : rules.object(value)),
 };

@@ -9,6 +9,7 @@
 import { createActor } from 'xstate';
 import type { McpPool } from '../../actors/tools/mcp-pool.ts';
 import type { AgentInput, Death } from '../../machines/agent-types.ts';
+import { Budget } from '../core/budget.ts';
 import type { Conversation } from '../core/conversation.ts';
 import type { TroupeError } from '../core/errors.ts';
 import { unknownUsage } from '../core/usage.ts';
@@ -19,8 +20,10 @@ import type { ResolvedSpec } from './agent-spec.ts';
 import { currentPath } from './ask-path.ts';
 import type { Backends } from './backends.ts';
 import { agentDead, type bindAgentMachine } from './bind.ts';
-import { type GroupOptions, nextRestart, resolveGroup } from './restart.ts';
+import { limitOf, placeOf } from './compress.ts';
+import { type GroupOptions, nextRestart, type ResolvedGroup, resolveGroup } from './restart.ts';
 import type { Supervisor } from './supervisor.ts';
+import { forkedView } from './view.ts';
 import { toolsWarning } from './warnings.ts';
 
 export interface Entry {
@@ -43,7 +46,9 @@ export interface RegistryHost {
 /** A group, as long as it has members or somebody has said what it is like. */
 interface GroupEntry {
   readonly members: Set<AgentRecord>;
-  options?: Required<GroupOptions>;
+  options?: ResolvedGroup;
+  /** What its agents may spend together. */
+  budget?: Budget;
   /** When it came back lately, all of it. */
   readonly recent: number[];
 }
@@ -79,7 +84,12 @@ export class Registry {
   }
 
   setGroup(name: string, options: GroupOptions): void {
-    this.#group(name).options = resolveGroup(name, options);
+    const group = this.#group(name);
+    group.options = resolveGroup(name, options);
+    const { budgetUsd } = options;
+    if (budgetUsd === undefined) return;
+    const { budget: parent, onBudget: onWarning } = this.#host.runtime;
+    group.budget = new Budget(`group "${name}"`, budgetUsd, { parent, onWarning });
   }
 
   /** Holds the name while its agent is asked for: a request made from within an effect is granted only after it. */
@@ -100,8 +110,11 @@ export class Registry {
     const tokens = forkedFrom?.actor.getSnapshot().context.tokens ?? 0;
     const parent = currentPath()?.agent;
     const life = { restarts: 0, pausedUntil: 0, pauseMs: 0, lastError: undefined, endedItself: false, parent };
+    const budget = this.#budgetOf(name, spec);
     const record: AgentRecord = {
-      ...{ name, spec, conversation, createdAt, life, tools: spec.tools },
+      ...{ name, spec, conversation, createdAt, life, tools: spec.tools, budget, wanted: undefined },
+      view: forkedView(forkedFrom?.view, conversation),
+      writerBudget: writerBudgetOf(name, spec, budget, runtime),
       actor: this.#makeActor(name, spec, { messages: conversation.length, tokens, mailbox: [] }),
       mcp: spec.mcp.length === 0 ? undefined : new AgentMcp(this.#host.mcpPool, spec.mcp),
       ...{ asks: new Map(), outside: [], usage: unknownUsage, costUsd: undefined },
@@ -120,6 +133,7 @@ export class Registry {
       ...(spec.system !== undefined && { system: spec.system }),
       ...(forkedFrom && { parent: { name: forkedFrom.name, groupCount: conversation.groupCount } }),
     });
+    if (record.view !== undefined) runtime.store.putView(name, record.view.compressed);
     record.actor.start();
     runtime.tell('agent-spawned', agent);
     const warning = toolsWarning(spec, this.#host.backends);
@@ -177,6 +191,7 @@ export class Registry {
     const reason = death === 'killed' ? 'it was killed' : 'it crashed too often, or is not to come back';
     for (const ask of record.asks.values()) ask.reject(agentDead(name, reason).with({ askId: ask.askId }));
     record.asks.clear();
+    record.wanted?.reject(agentDead(name, reason));
     this.#entries.delete(name);
     this.#leaveGroup(record);
     life.parent?.life.children?.delete(record);
@@ -195,12 +210,22 @@ export class Registry {
   #makeActor(name: string, spec: ResolvedSpec, rest: Pick<AgentInput, 'messages' | 'tokens' | 'mailbox'>) {
     const { maxSteps, maxRetries, mailboxLimit, mailboxPolicy, stickyFallback: sticky, chain } = spec;
     const dropOldest = mailboxPolicy === 'drop-oldest';
-    const limits = { maxSteps, maxRetries, mailboxLimit, dropOldest, compressAtTokens: null, sticky };
+    const { runtime } = this.#host;
+    const window = runtime.tokens.window(placeOf(runtime, { spec }, chain[0]));
+    const compressAtTokens = limitOf({ spec }, window);
+    const limits = { maxSteps, maxRetries, mailboxLimit, dropOldest, compressAtTokens, sticky };
     return createActor(this.#host.machine, {
       id: name,
       parent: this.#host.supervisor.ref,
       input: { name, backend: chain[0], limits, ...rest },
     });
+  }
+
+  /** What it may spend; undefined when neither it nor anything above it has a limit. */
+  #budgetOf(name: string, { budgetUsd, group = '' }: ResolvedSpec): Budget | undefined {
+    const { budget, onBudget: onWarning } = this.#host.runtime;
+    const parent = this.#groups.get(group)?.budget ?? budget;
+    return budgetUsd === undefined ? parent : new Budget(`agent "${name}"`, budgetUsd, { parent, onWarning });
   }
 
   /** What an agent's policy, or its group's, makes of the end of a life. */
@@ -262,4 +287,15 @@ export class Registry {
     const members = group === undefined ? [] : [...(this.#groups.get(group)?.members ?? [])];
     return members.filter((member) => member !== record);
   }
+}
+
+function writerBudgetOf(
+  name: string,
+  { compression }: ResolvedSpec,
+  parent: Budget | undefined,
+  { onBudget }: Runtime,
+) {
+  const { writerBudgetUsd } = compression;
+  if (writerBudgetUsd === undefined) return undefined;
+  return new Budget(`summaries of "${name}"`, writerBudgetUsd, { parent, onWarning: onBudget });
 }

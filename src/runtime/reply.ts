@@ -35,6 +35,8 @@ export type StreamEvent<Output = undefined> =
   | { readonly type: 'tool-call'; readonly call: ToolCall }
   | { readonly type: 'tool-result'; readonly result: ToolMessage }
   | { readonly type: 'step-end'; readonly step: number; readonly usage: Usage; readonly finishReason: FinishReason }
+  /** The conversation grew too much: less of it is sent from now on. */
+  | { readonly type: 'compressed'; readonly tokensBefore: number; readonly tokensAfter: number }
   /** A call failed; another follows. */
   | { readonly type: 'retry'; readonly error: NonNullable<Attempt['error']> }
   /** The answer broke off and is asked for again: the last `discardChars` characters of text no longer count. See `replay`. */

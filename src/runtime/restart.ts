@@ -36,7 +36,11 @@ export type GroupStrategy = 'one-for-one' | 'one-for-all';
 export interface GroupOptions extends RestartLimits {
   /** Default `one-for-one`. */
   readonly strategy?: GroupStrategy;
+  /** USD that those of its agents may spend together that are spawned from now on. Default: no limit but the troupe's. */
+  readonly budgetUsd?: number;
 }
+
+export type ResolvedGroup = Required<Omit<GroupOptions, 'budgetUsd'>> & Pick<GroupOptions, 'budgetUsd'>;
 
 export type ResolvedRestart = Required<RestartOptions>;
 
@@ -49,7 +53,7 @@ export function resolveRestart(what: string, given: RestartPolicy | RestartOptio
 }
 
 /** The same for a group. */
-export function resolveGroup(name: string, options: GroupOptions): Required<GroupOptions> {
+export function resolveGroup(name: string, options: GroupOptions): ResolvedGroup {
   checkOptions(`group("${name}")`, options, groupRules);
   const { policy: _none, ...limits } = defaults;
   return { strategy: 'one-for-one', ...limits, ...options };
@@ -85,4 +89,5 @@ const restartRules: Readonly<Record<keyof RestartOptions, Rule>> = {
 const groupRules: Readonly<Record<keyof GroupOptions, Rule>> = {
   ...limitRules,
   strategy: oneOf('one-for-one', 'one-for-all'),
+  budgetUsd: rules.amount,
 };

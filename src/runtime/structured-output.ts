@@ -17,6 +17,7 @@ import {
 } from '../../actors/tools/schema.ts';
 import type { Conversation } from '../core/conversation.ts';
 import { TroupeError } from '../core/errors.ts';
+import { utf8Bytes } from '../core/token-bounds.ts';
 import type { Json, JsonObject, Message, ModelParameters, ToolDefinition, UserMessage } from '../core/types.ts';
 
 /** What an answer in the form of a schema is: a Standard Schema's own output, any JSON for a JSON Schema. */
@@ -73,6 +74,11 @@ export class OutputForm {
     const { json, check } = readSchema('`schema`', schema);
     this.#json = isStandard(schema) ? (closed(json) as JsonObject) : json;
     this.#check = check;
+  }
+
+  /** The most tokens that the form itself can be in a request, a repair included; the answer that is repaired is no part of it. */
+  get boundTokens(): number {
+    return 2 * utf8Bytes(JSON.stringify(this.#json)) + 4 * maxProblemLength;
   }
 
   /** What is sent to a backend so that it answers in this form; after a misfit, with that. */

@@ -1,10 +1,12 @@
 /** What a troupe tells: its events, and the emitter that lets no listener do harm. */
 import { EventEmitter } from 'eventemitter3';
 import type { McpEvent } from '../../actors/tools/mcp-pooled-server.ts';
+import type { BudgetWarning } from '../core/budget.ts';
 import type { ErrorSummary, TroupeError } from '../core/errors.ts';
 import type { BreakerChange } from './admission.ts';
 import type { Agent } from './agent.ts';
 import type { PendingApproval } from './approval.ts';
+import type { Compression } from './compress.ts';
 import { callSafely } from './guards.ts';
 import type { AgentWarning } from './warnings.ts';
 
@@ -23,6 +25,10 @@ export interface TroupeEvents {
   'call-failed': [failure: CallFailure];
   /** The breaker of a backend opened, is being tried, or closed. */
   breaker: [change: BreakerChange];
+  /** A conversation was compressed. */
+  compressed: [compression: Compression];
+  /** A share of a budget is spent. */
+  budget: [warning: BudgetWarning];
   /** An ask goes on at the next backend of its chain. */
   fallback: [fallback: Fallback];
   /** An MCP server could not be started, or was lost. It is started again when an agent needs it. */

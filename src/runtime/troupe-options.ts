@@ -2,6 +2,7 @@
 import type { Backend } from '../../actors/backend.ts';
 import type { Store } from '../../actors/store/store.ts';
 import { type Rule, rules } from '../core/options.ts';
+import type { PriceList } from '../core/prices.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
 import type { BackendLimits } from './admission.ts';
 import type { AgentSpec } from './agent-spec.ts';
@@ -17,6 +18,10 @@ export interface TroupeOptions {
   readonly roles?: Readonly<Record<string, AgentSpec>>;
   /** How much may be asked of a backend, by its name; shared by all agents. Default: no limit, and a breaker. */
   readonly limits?: Readonly<Record<string, BackendLimits>>;
+  /** USD that all its agents may spend together. Default: no limit. */
+  readonly budgetUsd?: number;
+  /** Prices of your own, before those of the catalog: see `loadPrices`. Default: none. */
+  readonly prices?: PriceList;
   /** Where conversations, asks and the ledger live. Default: `memoryStore()`. */
   readonly store?: Store;
   /** Is told what was tried and what failed, as `pino` and `console` take it. Default: nobody. */
@@ -36,6 +41,8 @@ export const troupeRules: Readonly<Record<keyof TroupeOptions, Rule>> = {
   defaults: rules.object,
   roles: rules.object,
   limits: rules.object,
+  budgetUsd: rules.amount,
+  prices: rules.object,
   store: rules.object,
   logger: rules.object,
   clock: rules.object,

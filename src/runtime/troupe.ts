@@ -8,9 +8,11 @@ import { systemClock } from '../../actors/clock.ts';
 import { memoryStore } from '../../actors/store/memory.ts';
 import { McpPool } from '../../actors/tools/mcp-pool.ts';
 import type { McpEvent } from '../../actors/tools/mcp-pooled-server.ts';
+import { Budget, type BudgetWarning } from '../core/budget.ts';
 import { Conversation } from '../core/conversation.ts';
 import { TroupeError } from '../core/errors.ts';
 import { checkOptions, rules } from '../core/options.ts';
+import { priceTable } from '../core/prices.ts';
 import { RetryBudget } from '../core/retry-budget.ts';
 import type { Clock, Ids } from '../core/seams.ts';
 import type { Usage } from '../core/types.ts';
@@ -21,7 +23,8 @@ import type { AgentRecord, CallSpend, Counts, Runtime } from './agent-record.ts'
 import { type AgentSpec, modelAt, overrideSpec, resolveSpec } from './agent-spec.ts';
 import { currentPath } from './ask-path.ts';
 import { Backends, embeddedBackend } from './backends.ts';
-import { bindAgentMachine } from './bind.ts';
+import { agentDead, bindAgentMachine } from './bind.ts';
+import type { Compression } from './compress.ts';
 import { guardStore } from './guarded-store.ts';
 import { guardActor, guardClock } from './guards.ts';
 import { logTo } from './log.ts';
@@ -30,6 +33,7 @@ import { OpenAsks } from './open-asks.ts';
 import { Registry } from './registry.ts';
 import type { GroupOptions } from './restart.ts';
 import { Supervisor } from './supervisor.ts';
+import { TokenBook } from './token-book.ts';
 import { Events, type TroupeEvents } from './troupe-events.ts';
 import { TroupeMcp } from './troupe-mcp.ts';
 import { isName, type TroupeOptions, troupeRules } from './troupe-options.ts';
@@ -213,6 +217,8 @@ export class Troupe implements AsyncDisposable {
     const { store = memoryStore(), ids = counter(), random = Math.random, maxAskDepth = 8, limits = {} } = options;
     const clock = options.clock === undefined ? systemClock : guardClock(options.clock);
     const { tell } = this.#events;
+    const { budgetUsd } = options;
+    const onBudget = (warning: BudgetWarning) => tell('budget', warning);
     return {
       ...{ clock, ids, random, maxAskDepth, tell },
       store: guardStore(store, (error) => tell('store-failed', error)),
@@ -228,6 +234,10 @@ export class Troupe implements AsyncDisposable {
       },
       admission: (name) => this.#admission(name, limits, clock),
       retryBudget: new RetryBudget(),
+      prices: priceTable(options.prices),
+      tokens: new TokenBook(),
+      budget: budgetUsd === undefined ? undefined : new Budget('troupe', budgetUsd, { onWarning: onBudget }),
+      onBudget,
       counts: { lateResults: 0 },
     };
   }
@@ -239,6 +249,12 @@ export class Troupe implements AsyncDisposable {
       ...{ mail: this.#mail, clock },
       barrier: () => store.barrier(),
       fork: (record: AgentRecord, name: string, changes: ForkOptions) => this.#fork(record, name, changes),
+      compress: async (record: AgentRecord) => {
+        if (!this.#registry.isAlive(record)) throw agentDead(record.name, 'it was killed or has crashed');
+        record.wanted ??= whenDone<Compression>();
+        record.actor.send({ type: 'compress' });
+        return record.wanted.promise;
+      },
       kill: async (record: AgentRecord, reason: string) => {
         if (this.#registry.isAlive(record)) {
           record.life.endedItself = currentPath()?.agent === record;
@@ -310,6 +326,7 @@ export class Troupe implements AsyncDisposable {
     const sum = addSpend(record, spend);
     record.usage = sum.usage;
     record.costUsd = sum.costUsd;
+    if (spend.calls === 0) record.budget?.charge(spend.costUsd ?? 0);
     if (!this.#registry.isAlive(record)) this.#buried = addSpend(this.#buried, spend);
     this.#runtime.store.addUsage({ agent: record.name, at: this.#runtime.clock.now(), ...spend });
   }
@@ -336,6 +353,20 @@ export class Troupe implements AsyncDisposable {
 
 function closed(): TroupeError {
   return new TroupeError('TROUPE_ERR_TROUPE_CLOSED', 'The troupe is closed, or about to be; create another.');
+}
+
+/** A promise that somebody else settles; nothing happens when nobody looks at it. */
+function whenDone<Result>() {
+  let settle: { resolve: (result: Result) => void; reject: (error: TroupeError) => void } | undefined;
+  const promise = new Promise<Result>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  promise.catch(() => {});
+  return {
+    promise,
+    resolve: (result: Result) => settle?.resolve(result),
+    reject: (error: TroupeError) => settle?.reject(error),
+  };
 }
 
 async function settled(promise: Promise<void>): Promise<PromiseSettledResult<void>> {

@@ -8,8 +8,9 @@ import type { Backends } from './backends.ts';
 /**
  * `model-without-tools`: an agent with tools was spawned on a model that is not known to call any; its server may know
  * better and is asked before the first call. `printed-tool-calls`: a model printed calls as text: see `printedToolCalls`.
+ * `prompt-truncated`: a server has cut a prompt without a word.
  */
-export type WarningCode = 'model-without-tools' | 'printed-tool-calls';
+export type WarningCode = 'model-without-tools' | 'printed-tool-calls' | 'prompt-truncated';
 
 export interface AgentWarning {
   readonly agent: string;

@@ -33,6 +33,8 @@ describe('a model is found', () => {
       'gpt-4.1-mini',
       'gpt-4.1',
       'gpt-4',
+      'text-embedding-3-small',
+      'text-embedding-3-large',
     ]);
     expect(modelsOf('claude')).toEqual(modelsOf('anthropic'));
     expect(modelsOf('offline')).toEqual([]);

@@ -28,8 +28,12 @@ export function isAlive(pid: number): boolean {
 
 /** The pids of the living whom this process started. */
 export function childrenOf(pid: number): number[] {
-  const parent = new RegExp(`\\) [^ZX] ${pid} `);
-  return pids().filter((child) => parent.test(read(`/proc/${child}/stat`)));
+  return startedBy(pid, '[^ZX]');
+}
+
+/** The pids of the dead whom this process started and has not reaped. */
+export function zombiesOf(pid: number): number[] {
+  return startedBy(pid, 'Z');
 }
 
 /** Ends what a failed test left. */
@@ -47,6 +51,11 @@ export function distFolder(): string {
   const folder = process.env['TROUPE_TEST_DIST'] ?? new URL('../../dist', import.meta.url).pathname;
   if (!existsSync(`${folder}/actors/wire/process.js`)) throw new Error(`${folder} is not built: npm run build`);
   return folder;
+}
+
+function startedBy(pid: number, state: string): number[] {
+  const parent = new RegExp(`\\) ${state} ${pid} `);
+  return pids().filter((child) => parent.test(read(`/proc/${child}/stat`)));
 }
 
 function pids(): number[] {

@@ -69,6 +69,7 @@ describe('transition() lists effects as data', () => {
       overflowed: false,
       approvals: [],
       death: null,
+      wantsCompression: false,
       ...measured,
     });
   });
@@ -120,6 +121,8 @@ describe('states', () => {
       { awaiting: 'calling' },
     ],
     ['compress without an ask', [{ type: 'compress' }], 'compressing'],
+    ['compress while busy waits for its turn', [ask('a'), { type: 'compress' }], { awaiting: 'calling' }],
+    ['and has it', [ask('a'), { type: 'compress' }, text('a')], 'compressing'],
     ['compress without an ask ends idle', [{ type: 'compress' }, done('compress', { tokens: 4 })], 'idle'],
     ['tools run', [ask('a'), tools('a')], { 'tool-loop': 'running' }],
     ['tools that grew too much', [ask('a'), tools('a'), ran('a', 1, 2000)], 'compressing'],

@@ -259,7 +259,7 @@ describe('backends', () => {
     const backend: Backend = { ...backendOf(echo), close: explode };
     const here = await scene(backend);
     await expect(here.troupe.close()).rejects.toThrow('boom');
-    expect([here.troupe.agents(), await outcome(here.agent.ask('a'))]).toEqual([[], 'TROUPE_ERR_AGENT_DEAD']);
+    expect([here.troupe.agents(), await outcome(here.agent.ask('a'))]).toEqual([[], 'TROUPE_ERR_TROUPE_CLOSED']);
   });
 });
 
@@ -338,7 +338,7 @@ describe('listeners', () => {
       await third?.kill();
       await Promise.all(closed);
       expect([here.troupe.agents(), here.agent.state, here.sibling.state]).toEqual([[], 'dead', 'dead']);
-      expect(await outcome(here.agent.ask('b'))).toBe('TROUPE_ERR_AGENT_DEAD');
+      expect(await outcome(here.agent.ask('b'))).toBe('TROUPE_ERR_TROUPE_CLOSED');
       expect(here.clock.pending).toBe(0);
     },
   );

@@ -1,0 +1,125 @@
+/**
+ * What is known of models' tokens: counters, what their own reports have taught, and the size of their windows.
+ *
+ * W1  No vocabulary is loaded before something must be counted exactly: it takes a few tenths of a second and 50 MB.
+ * W2  A window is what the server says that it has loaded, once that was asked; until then what the catalog knows.
+ */
+import type { Backend } from '../../actors/backend.ts';
+import { knownFacts } from '../../actors/backends/backend-info.ts';
+import { openTokenCounter, type TokenCounter } from '../../actors/compression/token-counter.ts';
+import { type Calibration, isTruncated, learn, uncalibrated } from '../core/calibration.ts';
+import type { BackendKind } from '../core/catalog.ts';
+import type { Message, ToolDefinition } from '../core/types.ts';
+
+/** A model at a backend. */
+export interface ModelPlace {
+  /** The name by which agents know the backend. */
+  readonly name: string;
+  readonly backend: Backend;
+  readonly model: string;
+}
+
+/** One answered request. */
+export interface Reported {
+  readonly messages: () => readonly Message[];
+  readonly tools: readonly ToolDefinition[];
+  /** The most tokens that the prompt can have. */
+  readonly boundTokens: () => number;
+  /** Tokens of the prompt as the server reports them; undefined when it does not. */
+  readonly inputTokens: number | undefined;
+  readonly signal: AbortSignal;
+}
+
+interface Entry {
+  counter?: TokenCounter;
+  calibration: Calibration;
+  /** Undefined: not asked yet; null: asked, and not known. */
+  window?: number | null;
+}
+
+export class TokenBook {
+  readonly #entries = new Map<string, Entry>();
+
+  /** Tokens of prompt and answer together that a model takes, as far as known without asking. */
+  window(place: ModelPlace): number | undefined {
+    const { window } = this.#entry(place);
+    return (window ?? undefined) || catalogWindow(place);
+  }
+
+  /** The same, once the server was asked. Never rejects but for an abort. */
+  async askWindow(place: ModelPlace, signal: AbortSignal): Promise<number | undefined> {
+    const entry = this.#entry(place);
+    const { backend, model } = place;
+    if (entry.window === undefined && backend.describeModel !== undefined) {
+      try {
+        entry.window = (await backend.describeModel(model, signal)).contextTokens ?? null;
+      } catch {
+        signal.throwIfAborted();
+      }
+    }
+    return this.window(place);
+  }
+
+  /** A window that was learnt the hard way. */
+  noteWindow(place: ModelPlace, tokens: number): void {
+    this.#entry(place).window = tokens;
+  }
+
+  /** The counter of a model, with what was learnt so far. */
+  async counter(place: ModelPlace): Promise<TokenCounter> {
+    const entry = this.#entry(place);
+    entry.counter ??= await openTokenCounter(place.model, entry.calibration);
+    return entry.counter;
+  }
+
+  /** How far forecasts for a model were off lately, as a fraction; undefined before the first report. */
+  errorOf(place: ModelPlace): number | undefined {
+    return this.#entry(place).calibration.error;
+  }
+
+  /**
+   * Learns from a report, where something was counted for this model before, and says whether the server must have cut the
+   * prompt. What is far from suspicious is not counted for that.
+   */
+  async read(place: ModelPlace, reported: Reported): Promise<boolean> {
+    const { inputTokens, messages, tools, boundTokens, signal } = reported;
+    if (inputTokens === undefined || inputTokens <= 0) return false;
+    const entry = this.#entry(place);
+    if (entry.counter === undefined && boundTokens() < inputTokens * suspiciousBytesPerToken + suspiciousGap)
+      return false;
+    const counter = await this.counter(place);
+    const contextTokens = isCloud(place) ? undefined : await this.askWindow(place, signal);
+    const report = {
+      count: counter.count({ messages: messages(), tools }),
+      reportedTokens: inputTokens,
+      contextTokens,
+    };
+    const isCut = isTruncated(entry.calibration, report);
+    const calibration = learn(entry.calibration, report);
+    if (calibration !== entry.calibration) {
+      entry.calibration = calibration;
+      entry.counter = await openTokenCounter(place.model, calibration);
+    }
+    return isCut;
+  }
+
+  #entry({ name, model }: ModelPlace): Entry {
+    const key = JSON.stringify([name, model]);
+    const entry = this.#entries.get(key) ?? { calibration: uncalibrated };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+}
+
+/** Bytes for each reported token, and beyond them, from which a report is looked into: English has 4 to 5, nothing more than 8. */
+const suspiciousBytesPerToken = 8;
+const suspiciousGap = 2000;
+
+/** What the catalog knows is what a model was trained for. A machine of your own has mostly loaded it with less. */
+function catalogWindow(place: ModelPlace): number | undefined {
+  return isCloud(place) ? knownFacts(place.backend.kind as BackendKind, place.model).contextTokens : undefined;
+}
+
+function isCloud({ backend }: ModelPlace): boolean {
+  return backend.info.inference === 'cloud';
+}
