@@ -28,10 +28,14 @@ export { type MemoryStoreOptions, memoryStore } from '../actors/store/memory.ts'
 export type {
   AskOutcome,
   LedgerEntry,
+  LedgerSum,
   Store,
   StoredAgent,
   StoredAsk,
   StoredAskState,
+  StoredCall,
+  StoredReply,
+  StoredView,
 } from '../actors/store/store.ts';
 export type { CodeFilesOptions } from '../actors/tools/code-files.ts';
 export { codeTools } from '../actors/tools/code-tools.ts';
@@ -39,6 +43,8 @@ export type { McpAuthProvider, McpServerConfig, McpServers } from '../actors/too
 export { loadMcpConfig, type McpConfigFileOptions } from '../actors/tools/mcp-config-file.ts';
 export type { Schema, StandardSchema } from '../actors/tools/schema.ts';
 export { type Tool, type ToolContext, type ToolOptions, tool } from '../actors/tools/tool.ts';
+export type { BudgetWarning } from './core/budget.ts';
+export { type Candidate, type CandidateFacts, candidateOf, type Need } from './core/candidate.ts';
 export {
   type BackendKind,
   type BackendRow,
@@ -48,6 +54,16 @@ export {
   recommendedSetups,
   type TradeOffs,
 } from './core/catalog.ts';
+export {
+  type BackendChoice,
+  type ChoicePolicy,
+  type ChoiceRequest,
+  chooseBackend,
+  defaultTiers,
+  type RejectedBackend,
+  type Tier,
+} from './core/choice.ts';
+export { analyzeComplexity, type Complexity, type ComplexityReason } from './core/complexity.ts';
 export { Conversation, type Group } from './core/conversation.ts';
 export { type BillLine, billOf, costOf } from './core/costs.ts';
 export {
@@ -61,6 +77,7 @@ export {
   TroupeError,
 } from './core/errors.ts';
 export { type ModelInfo, type ModelPrice, modelInfo } from './core/models.ts';
+export type { HourlyPrice, PriceList } from './core/prices.ts';
 export type { Clock, Ids, Random } from './core/seams.ts';
 export type {
   AssistantMessage,
@@ -88,6 +105,7 @@ export type {
   FallbackTarget,
   MailboxPolicy,
   PrintedToolCalls,
+  Replay,
   Timeouts,
 } from './runtime/agent-spec.ts';
 export { type AgentToolArguments, type AgentToolOptions, agentTool } from './runtime/agent-tool.ts';
@@ -95,6 +113,8 @@ export type { ApprovalDecision, PendingApproval } from './runtime/approval.ts';
 export type { AskOptions } from './runtime/ask.ts';
 export type { AskHandle, AskStatus } from './runtime/ask-handle.ts';
 export { type AskAllOptions, type AskRequest, type AskResult, askAll, race } from './runtime/ask-many.ts';
+export type { Compression } from './runtime/compress.ts';
+export type { CompressionOptions, CompressionSetting } from './runtime/compression-options.ts';
 export type { Logger } from './runtime/log.ts';
 export type { Reply, StreamEvent } from './runtime/reply.ts';
 export type { ReplyStream } from './runtime/reply-stream.ts';

@@ -14,8 +14,15 @@ export interface AgentSpec {
   readonly role?: string;
   /** Joins the group of this name: see `troupe.group`. */
   readonly group?: string;
-  /** A configured or built-in backend's name, or a backend. Default: the troupe's `defaults.backend`. */
+  /**
+   * A configured or built-in backend's name, or a backend; `auto`: the one that fits the `task` best, among the troupe's own,
+   * or among what this machine has when it has none. Default: the troupe's `defaults.backend`.
+   */
   readonly backend?: string | Backend;
+  /** What the agent is for: `backend: 'auto'` chooses by it. */
+  readonly task?: string;
+  /** `local`: `auto` chooses nothing that lets a prompt leave this machine. Default `any`. */
+  readonly privacy?: 'local' | 'any';
   /** Default: the backend's own. */
   readonly model?: string;
   /** Backends to go on with, in this order, when the first one fails for good. */
@@ -270,6 +277,8 @@ const specRules: Readonly<Record<keyof AgentSpec, Rule>> = {
   role: rules.text,
   group: rules.text,
   backend: isBackend,
+  task: rules.text,
+  privacy: oneOf('local', 'any'),
   model: rules.text,
   fallback: rules.list,
   stickyFallback: rules.flag,

@@ -164,7 +164,7 @@ export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: T
     agent: record.name,
     askId: ask.askId,
     attempts: ask.attempts,
-    partialText: error.partialText ?? (ask.partialText || undefined),
+    partialText: error.partialText ?? (`${ask.kept}${ask.partialText}` || undefined),
   };
   runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', ...error.summary });
   const full = error.with(details);
@@ -183,14 +183,17 @@ function afterBarrier({ store }: Runtime, ask: Ask, settle: () => void): void {
 async function chooseBackend(runtime: Runtime, input: WorkInput): Promise<BackendChoice> {
   const { record, ask } = workOf(runtime, input);
   const failure = ask.failures.at(-1);
-  const giveUp: BackendChoice = { kind: 'give-up', crashed: failure === undefined || failure.class === 'crashed' };
+  const giveUp = (): BackendChoice => {
+    const crashed = failure === undefined || allFailed(ask)?.class === 'crashed';
+    return { kind: 'give-up', crashed };
+  };
   // Where no backend failed, no other one helps.
-  if (failure?.backend === undefined || (ask.delivered && ask.replay === false)) return giveUp;
+  if (failure?.backend === undefined || (ask.delivered && ask.replay === false)) return giveUp();
   ask.failedBackends.add(input.backend);
   const { chain } = record.spec;
   const tried = [...ask.failedBackends];
   const next = await runtime.chooseBackend({ chain, tried, backend: input.backend, class: failure.class });
-  if (next === undefined) return { ...giveUp, crashed: allFailed(ask)?.class === 'crashed' };
+  if (next === undefined) return giveUp();
   const { summary } = failure;
   ask.emit({ type: 'fallback', backend: next, error: summary });
   runtime.tell('fallback', { agent: record.name, askId: ask.askId, from: input.backend, to: next, error: summary });

@@ -2,7 +2,6 @@
  * The invoked service `compress`: makes a view of the conversation that fits, or a smaller one.
  * It never rejects but for an abort: where nothing helps, the conversation is sent as it is, and the server has the say.
  */
-import { planCompression } from '../../actors/compression/plan.ts';
 import type { CompressOutcome, WorkInput } from '../../machines/agent-types.ts';
 import type { Conversation, Group } from '../core/conversation.ts';
 import { TroupeError, toTroupeError } from '../core/errors.ts';
@@ -101,6 +100,8 @@ async function compressed(runtime: Runtime, work: Work) {
   const { record, ask, place, signal, overflowed, limit } = work;
   const { spec } = record;
   const log = ask?.conversation ?? record.conversation;
+  const { defaultStrategy, planCompression } = await import('../../actors/compression/index.ts');
+  const { keepFirst, keepLast, strategy = defaultStrategy() } = spec.compression;
   const counter = await runtime.tokens.counter(place);
   const groups = log.groups();
   const previous = log === record.conversation ? record.view?.compressed : ask?.view?.compressed;
@@ -116,12 +117,8 @@ async function compressed(runtime: Runtime, work: Work) {
   const isForced = overflowed || (ask === undefined && record.wanted !== undefined);
   const targetTokens = Math.floor(Math.min(roomTokens, isForced ? tokensNow / 2 : Number.POSITIVE_INFINITY));
   const deadline = new AbortController();
-  const timer = runtime.clock.setTimeout(
-    () => deadline.abort(tooSlow(spec.compression.strategy.name)),
-    patienceMs(runtime, ask),
-  );
+  const timer = runtime.clock.setTimeout(() => deadline.abort(tooSlow(strategy.name)), patienceMs(runtime, ask));
   try {
-    const { keepFirst, keepLast, strategy } = spec.compression;
     const plan = await planCompression(strategy, {
       ...{ groups, previous, prompt, targetTokens, signal, deadline: deadline.signal },
       tokensOf: (group) => counter.tokensOf(group),

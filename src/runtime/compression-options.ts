@@ -1,6 +1,5 @@
 /** How an agent's conversation is made to fit: the `compression` of a spec, checked and with its defaults. */
 import type { Backend } from '../../actors/backend.ts';
-import { defaultStrategy } from '../../actors/compression/default-strategy.ts';
 import type { CompressionStrategy } from '../../actors/compression/strategy.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
 
@@ -29,7 +28,8 @@ export interface CompressionOptions {
 
 /** The names of the backends are resolved; `none` is never compressed, but when a server says that it is too long. */
 export interface ResolvedCompression {
-  readonly strategy: CompressionStrategy;
+  /** Undefined: the default, which is loaded when it is needed. */
+  readonly strategy: CompressionStrategy | undefined;
   readonly maxTokens: number | undefined;
   readonly atShare: number;
   readonly writer: string | undefined;
@@ -62,7 +62,7 @@ export function resolveCompression(
 }
 
 const defaults: ResolvedCompression = {
-  strategy: defaultStrategy(),
+  strategy: undefined,
   maxTokens: undefined,
   atShare: 0.75,
   writer: undefined,

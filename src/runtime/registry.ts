@@ -19,7 +19,7 @@ import type { AgentRecord, Runtime } from './agent-record.ts';
 import type { ResolvedSpec } from './agent-spec.ts';
 import { currentPath } from './ask-path.ts';
 import type { Backends } from './backends.ts';
-import { agentDead, type bindAgentMachine } from './bind.ts';
+import { agentDead, type bindAgentMachine, reject } from './bind.ts';
 import { limitOf, placeOf } from './compress.ts';
 import { type GroupOptions, nextRestart, type ResolvedGroup, resolveGroup } from './restart.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -189,8 +189,7 @@ export class Registry {
     const { life } = record;
     const { death } = record.actor.getSnapshot().context;
     const reason = death === 'killed' ? 'it was killed' : 'it crashed too often, or is not to come back';
-    for (const ask of record.asks.values()) ask.reject(agentDead(name, reason).with({ askId: ask.askId }));
-    record.asks.clear();
+    for (const ask of record.asks.values()) reject(this.#host.runtime, record, ask, agentDead(name, reason));
     record.wanted?.reject(agentDead(name, reason));
     this.#entries.delete(name);
     this.#leaveGroup(record);
@@ -251,8 +250,7 @@ export class Registry {
     const { mailbox } = record.actor.getSnapshot().context;
     for (const ask of record.asks.values()) {
       if (mailbox.includes(ask.askId) || record.outside.includes(ask)) continue;
-      record.asks.delete(ask.askId);
-      ask.reject(error.with({ agent: record.name, askId: ask.askId }));
+      reject(this.#host.runtime, record, ask, error);
     }
   }
 

@@ -6,7 +6,7 @@
  */
 import type { Backend } from '../../actors/backend.ts';
 import { knownFacts } from '../../actors/backends/backend-info.ts';
-import { openTokenCounter, type TokenCounter } from '../../actors/compression/token-counter.ts';
+import type { TokenCounter } from '../../actors/compression/token-counter.ts';
 import { type Calibration, isTruncated, learn, uncalibrated } from '../core/calibration.ts';
 import type { BackendKind } from '../core/catalog.ts';
 import type { Message, ToolDefinition } from '../core/types.ts';
@@ -68,7 +68,7 @@ export class TokenBook {
   /** The counter of a model, with what was learnt so far. */
   async counter(place: ModelPlace): Promise<TokenCounter> {
     const entry = this.#entry(place);
-    entry.counter ??= await openTokenCounter(place.model, entry.calibration);
+    entry.counter ??= await counterFor(place.model, entry.calibration);
     return entry.counter;
   }
 
@@ -98,7 +98,7 @@ export class TokenBook {
     const calibration = learn(entry.calibration, report);
     if (calibration !== entry.calibration) {
       entry.calibration = calibration;
-      entry.counter = await openTokenCounter(place.model, calibration);
+      entry.counter = await counterFor(place.model, calibration);
     }
     return isCut;
   }
@@ -109,6 +109,11 @@ export class TokenBook {
     this.#entries.set(key, entry);
     return entry;
   }
+}
+
+async function counterFor(model: string, calibration: Calibration): Promise<TokenCounter> {
+  const { openTokenCounter } = await import('../../actors/compression/token-counter.ts');
+  return openTokenCounter(model, calibration);
 }
 
 /** Bytes for each reported token, and beyond them, from which a report is looked into: English has 4 to 5, nothing more than 8. */

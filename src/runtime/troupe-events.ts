@@ -2,6 +2,7 @@
 import { EventEmitter } from 'eventemitter3';
 import type { McpEvent } from '../../actors/tools/mcp-pooled-server.ts';
 import type { BudgetWarning } from '../core/budget.ts';
+import type { BackendChoice } from '../core/choice.ts';
 import type { ErrorSummary, TroupeError } from '../core/errors.ts';
 import type { BreakerChange } from './admission.ts';
 import type { Agent } from './agent.ts';
@@ -13,6 +14,8 @@ import type { AgentWarning } from './warnings.ts';
 /** Events of a troupe, with their arguments. */
 export interface TroupeEvents {
   'agent-spawned': [agent: Agent];
+  /** `backend: 'auto'` has chosen. */
+  'backend-chosen': [choice: BackendChoice & { readonly agent: string }];
   /** A life of an agent ended: exactly once for each. */
   'agent-down': [down: AgentDown];
   /** An agent is gone for good. */

@@ -1,6 +1,7 @@
 /** The options of a troupe, and their rules. */
 import type { Backend } from '../../actors/backend.ts';
 import type { Store } from '../../actors/store/store.ts';
+import type { ChoicePolicy } from '../core/choice.ts';
 import { type Rule, rules } from '../core/options.ts';
 import type { PriceList } from '../core/prices.ts';
 import type { Clock, Ids, Random } from '../core/seams.ts';
@@ -16,6 +17,8 @@ export interface TroupeOptions {
   readonly defaults?: AgentSpec;
   /** Specs by the name of a role: `spawn('f', { role: 'fetcher' })`. A role's spec wins over `defaults`. */
   readonly roles?: Readonly<Record<string, AgentSpec>>;
+  /** How `backend: 'auto'` chooses. Default: by how hard the task is, see `defaultTiers`. */
+  readonly choice?: ChoicePolicy;
   /** How much may be asked of a backend, by its name; shared by all agents. Default: no limit, and a breaker. */
   readonly limits?: Readonly<Record<string, BackendLimits>>;
   /** USD that all its agents may spend together. Default: no limit. */
@@ -40,6 +43,7 @@ export const troupeRules: Readonly<Record<keyof TroupeOptions, Rule>> = {
   backends: rules.object,
   defaults: rules.object,
   roles: rules.object,
+  choice: rules.object,
   limits: rules.object,
   budgetUsd: rules.amount,
   prices: rules.object,

@@ -78,6 +78,9 @@ export class Troupe implements AsyncDisposable {
   readonly #backends: Backends;
   readonly #defaults: AgentSpec;
   readonly #roles: Readonly<Record<string, AgentSpec>>;
+  /** Names of the backends that it was made with. */
+  readonly #configured: readonly string[];
+  readonly #choicePolicy: TroupeOptions['choice'];
   readonly #events = new Events();
   readonly #supervisor: Supervisor;
   readonly #runtime: Runtime;
@@ -97,6 +100,8 @@ export class Troupe implements AsyncDisposable {
     const { backends = {}, defaults = {}, roles = {} } = options;
     this.#backends = new Backends(backends);
     this.#roles = roles;
+    this.#configured = Object.keys(backends);
+    this.#choicePolicy = options.choice;
     this.#defaults = { backend: Object.keys(backends)[0] ?? embeddedBackend, ...defaults };
     this.#supervisor = new Supervisor({
       kill: (name, reason) => this.#registry.get(name)?.record.actor.send({ type: 'kill', reason }),
@@ -133,7 +138,9 @@ export class Troupe implements AsyncDisposable {
    */
   async spawn(name: string, spec: AgentSpec = {}, from?: Conversation): Promise<Agent> {
     checkOptions('spawn', { name }, { name: isName });
-    const resolved = resolveSpec(`spawn("${name}")`, this.#fullSpec(spec), this.#backends);
+    const full = this.#fullSpec(spec);
+    const given = full.backend === 'auto' ? await this.#choose(name, full) : full;
+    const resolved = resolveSpec(`spawn("${name}")`, given, this.#backends);
     const { system } = resolved;
     const start = () => this.#registry.start(name, resolved, from ?? new Conversation(system));
     return this.#naming(name, (taken) => this.#supervisor.spawn(name, taken, start));
@@ -296,6 +303,19 @@ export class Troupe implements AsyncDisposable {
     throw new TroupeError('TROUPE_ERR_OPTION_INVALID', `There is no \`role\` "${role}"; there are "${known}".`);
   }
 
+  /** The spec with the backend that fits its task. */
+  async #choose(name: string, spec: AgentSpec): Promise<AgentSpec> {
+    const { prices, budget } = this.#runtime;
+    const { chosenSpec } = await import('./auto-backend.ts');
+    const [chosen, choice] = await chosenSpec(name, spec, {
+      ...{ backends: this.#backends, configured: this.#configured, prices, policy: this.#choicePolicy },
+      budgetUsd: least(spec.budgetUsd, budget?.leftUsd),
+      shut: (backend) => (this.#admissions.get(backend)?.shut === true ? 'its breaker is open' : undefined),
+    });
+    this.#events.tell('backend-chosen', { agent: name, ...choice });
+    return chosen;
+  }
+
   async #fork(parent: AgentRecord, name: string, options: ForkOptions): Promise<Agent> {
     const { at, ...overrides } = options;
     checkOptions('fork', { name, at }, { name: isName, at: rules.count });
@@ -349,6 +369,10 @@ export class Troupe implements AsyncDisposable {
     results.push(await settled(this.#runtime.store.close()));
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
+}
+
+function least(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
 }
 
 function closed(): TroupeError {

@@ -167,7 +167,7 @@ describe('cooled down', () => {
   });
 
   test('when it fails all are refused, but those who may wait for what the server says', async () => {
-    await burst();
+    await burst({ allowedFailures: 0 });
     door.come('hurried', 10);
     door.admission.leave('agent-0', failed(overloaded, { retryAfterMs: 10 }));
     await settle();
@@ -180,6 +180,14 @@ describe('cooled down', () => {
     // The third opening in a row.
     expect(door.admission.status).toMatchObject({ state: 'open', class: 'transient', waiting: 0 });
     expect((door.admission.status.retryAt ?? 0) - door.clock.now()).toBe(120_000);
+  });
+
+  test('a server that asked for a second, and then fails once, is not shut for a minute', async () => {
+    await burst();
+    door.admission.leave('agent-0', failed(unavailable));
+    await settle();
+    expect([door.letIn.length, door.reasons]).toEqual([10, []]);
+    expect(door.changes.map(({ state }) => state)).toEqual(['open', 'half-open', 'closed']);
   });
 
   test.each([
