@@ -33,6 +33,8 @@ export interface Backend {
   call(request: ModelRequest): Promise<ModelResponse>;
   /** What the server says of a model of its; fields that it does not say are absent. Rejects when it cannot be asked. */
   describeModel?(model: string, signal: AbortSignal): Promise<ModelFacts>;
+  /** Vectors of texts, in their order. Absent: the backend makes none. */
+  embed?(request: EmbedRequest): Promise<EmbedResponse>;
   /** Ends what it keeps for an agent that is dead. Resolves when that is gone. */
   release?(agent: string): Promise<void>;
   /** Frees what it holds: sockets, processes. Called once, when the troupe closes. */
@@ -49,12 +51,29 @@ export interface ModelFacts {
   readonly slots?: number;
 }
 
+/** Texts whose vectors are wanted. What holds for `signal` in a call holds here. */
+export interface EmbedRequest {
+  /** Any number of them. Each is sent whole: one that the model does not take is an error. */
+  readonly texts: readonly string[];
+  /** Default: the backend's `embeddingModel` option. */
+  readonly model?: string;
+  readonly signal: AbortSignal;
+}
+
+export interface EmbedResponse {
+  /** One for each text, all of one length. */
+  readonly vectors: readonly (readonly number[])[];
+  readonly usage: Usage;
+  /** The model that was asked: vectors of two models cannot be compared. */
+  readonly model: string;
+}
+
 /** What a backend says of itself. */
 export interface BackendInfo {
   /** Where the model runs: in this process, on this machine, at a provider. */
   readonly inference: Inference;
   readonly price: 'free' | 'per-token';
-  /** What the backend can do, whatever the model. */
+  /** What the backend can do, whatever the model; `embeddings` when it has `embed`. */
   readonly capabilities: readonly Capability[];
   /** How to get it, in one sentence. */
   readonly setup: string;

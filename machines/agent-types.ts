@@ -63,6 +63,8 @@ export interface AgentInput {
   readonly tokens: number;
   /** Asks that wait already: those of an agent that crashed. */
   readonly mailbox: readonly string[];
+  /** Whether it is to be compressed before it takes one of them, as an agent was that crashed. Default false. */
+  readonly wantsCompression?: boolean;
 }
 
 /** What every actor of the agent is told; the driver finds everything else by it. */
@@ -122,6 +124,14 @@ export type BackendChoice =
 export type AgentEvent =
   /** A new ask. `tokens` = what the conversation takes with it, as far as known. */
   | { readonly type: 'ask'; readonly askId: string; readonly tokens: number }
+  /** An ask that was in hand when its process ended. `tools`: whether the tools of its step have yet to run. */
+  | {
+      readonly type: 'resume';
+      readonly askId: string;
+      readonly step: number;
+      readonly approvals: readonly string[];
+      readonly tools: boolean;
+    }
   | { readonly type: 'cancel'; readonly askId: string }
   /** The deadline of an ask has passed. */
   | { readonly type: 'expire'; readonly askId: string }

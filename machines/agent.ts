@@ -51,6 +51,8 @@ const agentSetup = setup({
     'may drop the oldest': ({ context }) => context.limits.dropOldest && context.mailbox.length > 0,
     'has an ask in hand': ({ context }) => context.askId !== null,
     'is the ask in hand': ({ context, event }) => 'askId' in event && event.askId === context.askId,
+    'waits for approval': ({ event }) => event.type === 'resume' && event.approvals.length > 0,
+    'has tools to run': ({ event }) => event.type === 'resume' && event.tools,
     'is queued': ({ context, event }) => 'askId' in event && context.mailbox.includes(event.askId),
     'grew too much': ({ context, event }) => isOver(context, tokensOf(event) ?? context.tokens),
     'is stale': ({ context, event }) => {
@@ -91,6 +93,11 @@ const agentSetup = setup({
       ...inHand('askId' in event ? event.askId : null),
       backend: context.home,
     })),
+    'take the ask up again': assign(({ context, event }) => {
+      if (event.type !== 'resume') return {};
+      const { askId, step, approvals } = event;
+      return { ...inHand(askId), step, approvals, backend: context.home };
+    }),
     'take the next ask': assign(({ context }) => ({
       ...inHand(context.mailbox[0] ?? null),
       backend: context.home,
@@ -162,7 +169,7 @@ export const agentMachine = agentSetup.createMachine({
     ...inHand(null),
     home: input.backend,
     costUsd: 0,
-    wantsCompression: false,
+    wantsCompression: input.wantsCompression ?? false,
     death: null,
   }),
   initial: 'idle',
@@ -172,6 +179,7 @@ export const agentMachine = agentSetup.createMachine({
       actions: ['append the interrupted step', 'reject everything', 'forget everything', 'note the kill'],
     },
     compress: { actions: 'note the wish' },
+    resume: { actions: 'enqueue the ask' },
     stop: {
       target: '.dead',
       actions: ['append the interrupted step', 'reject the ask', 'forget the ask', 'note the stop'],
@@ -211,6 +219,15 @@ export const agentMachine = agentSetup.createMachine({
         ask: [
           { guard: 'grew too much', target: 'compressing', actions: 'take the ask' },
           { target: 'awaiting', actions: 'take the ask' },
+        ],
+        resume: [
+          {
+            guard: 'waits for approval',
+            target: 'tool-loop.approving',
+            actions: ['take the ask up again', 'ask for approval'],
+          },
+          { guard: 'has tools to run', target: 'tool-loop.running', actions: 'take the ask up again' },
+          { target: 'awaiting', actions: 'take the ask up again' },
         ],
       },
     },

@@ -4,7 +4,8 @@
  * B1  Failures that say nothing about the backend (`isCounted`) change nothing, and are no success either.
  * B2  `quota`, and `overloaded` with a Retry-After, open it at once; any other class when it has failed more than
  *     `allowedFailures` times since the last success. `auth` too: a key may be mended, and a refusal costs little.
- * B3  In half-open one call decides: the driver sends its outcome and nobody else's.
+ * B3  In half-open one call decides: the driver sends its outcome and nobody else's. When nothing but Retry-After has opened
+ *     it, there was no doubt about the backend: a failure of that call then counts as in closed.
  * B4  While open a cool-down only gets longer, and only because a server asks for it.
  * B5  There is no time in the chart: 'start the cool-down' tells the driver to send `cool` after `coolDownMs`.
  */
@@ -68,6 +69,8 @@ const breakerSetup = setup({
   guards: {
     'says nothing about the backend': ({ event }) => event.type === 'fail' && !isCounted(event.class),
     'is one too many': ({ context, event }) => event.type === 'fail' && opens(context, event),
+    'was only asked to wait': ({ context, event }) =>
+      event.type === 'fail' && !opens(context, event) && isAllowed(context),
     'asks for longer': ({ event }) => event.type === 'fail' && isCounted(event.class) && askedMs(event) > event.leftMs,
     'has failures': ({ context }) => Object.keys(context.failures).length > 0,
   },
@@ -124,6 +127,11 @@ export const breakerMachine = breakerSetup.createMachine({
       on: {
         fail: [
           { guard: 'says nothing about the backend' },
+          {
+            guard: 'was only asked to wait',
+            target: 'closed',
+            actions: ['forget the openings', 'count the failure'],
+          },
           { target: 'open', actions: ['count the failure', 'note the opening', 'start the cool-down'] },
         ],
         succeed: { target: 'closed', actions: ['forget the failures', 'forget the openings'] },
@@ -150,6 +158,11 @@ function opens(context: BreakerContext, event: Failure): boolean {
   if (event.class === 'quota') return true;
   if (event.class === 'overloaded' && askedMs(event) > 0) return true;
   return (context.failures[event.class] ?? 0) >= context.limits.allowedFailures;
+}
+
+/** Whether no class has failed more often than it may: then only a Retry-After can have opened it. */
+function isAllowed({ failures, limits }: BreakerContext): boolean {
+  return failures.quota === undefined && Object.values(failures).every((count) => count <= limits.allowedFailures);
 }
 
 function counted({ failures }: BreakerContext, event: Failure): BreakerContext['failures'] {

@@ -2,6 +2,8 @@
 export type {
   Backend,
   BackendInfo,
+  EmbedRequest,
+  EmbedResponse,
   ModelEvent,
   ModelFacts,
   ModelRequest,
@@ -113,6 +115,7 @@ export type { ApprovalDecision, PendingApproval } from './runtime/approval.ts';
 export type { AskOptions } from './runtime/ask.ts';
 export type { AskHandle, AskStatus } from './runtime/ask-handle.ts';
 export { type AskAllOptions, type AskRequest, type AskResult, askAll, race } from './runtime/ask-many.ts';
+export type { AskReference } from './runtime/ask-reference.ts';
 export type { Compression } from './runtime/compress.ts';
 export type { CompressionOptions, CompressionSetting } from './runtime/compression-options.ts';
 export type { Logger } from './runtime/log.ts';

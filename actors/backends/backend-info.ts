@@ -12,19 +12,21 @@ export interface BackendPlace {
   readonly inference?: Inference;
   /** Default: what the place costs; tokens of a provider are paid for. */
   readonly price?: BackendInfo['price'];
+  /** Whether it has a model for embeddings. Default false. */
+  readonly embeds?: boolean;
 }
 
 /** The info of a kind of backend. What is weighed of its usual place is left out at another. */
 export function backendInfo(kind: BackendKind, place: BackendPlace = {}): BackendInfo {
   const row: BackendRow = backendCatalog[kind];
-  const { inference = row.inference } = place;
+  const { inference = row.inference, embeds = false } = place;
   const isUsual = inference === row.inference;
   const usualPrice = inference === 'cloud' ? 'per-token' : 'free';
   const { gpu, latency, privacy, quality, bestFor } = row;
   return {
     inference,
     price: place.price ?? (isUsual ? row.price : usualPrice),
-    capabilities: row.capabilities,
+    capabilities: row.capabilities.filter((can) => can !== 'embeddings' || embeds),
     setup: row.setup,
     ...(row.variables.apiKey === undefined ? {} : { keyVariable: row.variables.apiKey }),
     ...(isUsual ? { tradeOffs: { gpu, latency, privacy, quality, bestFor } } : {}),

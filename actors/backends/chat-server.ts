@@ -7,6 +7,7 @@ import { TroupeError } from '../../src/core/errors.ts';
 import { checkOptions, type Rule, rules } from '../../src/core/options.ts';
 import type { ModelParameters } from '../../src/core/types.ts';
 import type { Backend } from '../backend.ts';
+import { embedding, openAiEmbeddings } from '../wire/embeddings.ts';
 import { parseEndpoint } from '../wire/endpoint.ts';
 import { HttpClient } from '../wire/http.ts';
 import { callServer, type ModelServer } from '../wire/model-call.ts';
@@ -26,6 +27,11 @@ export interface ChatServerOptions {
   readonly endpoint?: string;
   /** Default: for `openai` the variable `LLM_MODEL`, else `gpt-4o-mini`; for others the first chat model that the server lists. */
   readonly model?: string;
+  /**
+   * The model for embeddings. Default: `text-embedding-3-small` at https://api.openai.com; elsewhere none, and the backend has
+   * no `embed`, for a local server has a model of its own for that, or has it not.
+   */
+  readonly embeddingModel?: string;
   /** Sent as bearer token. Default: the backend's variable for it, but never to an `endpoint` of another origin given here. */
   readonly apiKey?: string;
   /** Further request headers; they win over ours. Default: none. */
@@ -68,6 +74,8 @@ export interface ChatServerRow extends ServerPlace {
   readonly kind: BackendKind;
   /** The model when none is configured; undefined: the server is asked for one. */
   readonly model: string | undefined;
+  /** The model for embeddings at the provider when none is configured; absent: none. */
+  readonly embeddingModel?: string;
   /** The server closes its connections without a word. */
   readonly freshSocket: boolean;
   /** What it can be asked about a model; absent: nothing. */
@@ -107,17 +115,20 @@ export function chatServer(row: ChatServerRow, options: ChatServerOptions): Back
   const ask = (questions: readonly FactsQuestion[]) => async (model: string, signal: AbortSignal) =>
     askFacts({ ...shared, backend: kind, base: base.href }, { questions, model: await named(model, signal), signal });
   const { facts = [] } = row;
+  const { embeddingModel = atProvider ? row.embeddingModel : undefined } = options;
+  const vectors = { ...shared, backend: kind, models: server.models, protocol: openAiEmbeddings };
   const tools = new ToolCheck(kind, facts.some(saysTools) ? ask(facts.filter(saysTools)) : undefined);
   return {
     kind,
     model: configured ?? unnamedModel,
-    info: backendInfo(kind, { inference }),
+    info: backendInfo(kind, { inference, embeds: embeddingModel !== undefined }),
     call: async (given) => {
       const request = { ...given, model: await named(given.model, given.signal) };
       await tools.pass(request);
       return callServer(server, request, chatBody(request, { parameters, maxTokensField, stream, inertResults }));
     },
     ...(facts.length === 0 ? {} : { describeModel: ask(facts) }),
+    ...embedding({ ...vectors, url: new URL(`${base.href}/embeddings`) }, embeddingModel),
     close: () => client.close(),
   };
 }
@@ -174,6 +185,7 @@ const unnamedModel = 'default';
 const optionRules: Readonly<Record<keyof ChatServerOptions, Rule>> = {
   endpoint: rules.text,
   model: rules.text,
+  embeddingModel: rules.text,
   apiKey: rules.text,
   headers: rules.object,
   parameters: rules.object,

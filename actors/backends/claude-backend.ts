@@ -58,7 +58,8 @@ export class ClaudeBackend {
       signal.addEventListener('abort', stop, { once: true });
       this.#answer(request)
         .then(resolve, (error: unknown) => {
-          void this.#sessions.drop(agent);
+          // A call that was given up has dropped its own already; by now the agent may have another.
+          if (!signal.aborted) void this.#sessions.drop(agent);
           reject(error);
         })
         .finally(() => signal.removeEventListener('abort', stop));
@@ -143,7 +144,7 @@ export class ClaudeBackend {
     const { text, reasoning } = end.said;
     const partialText = text === '' ? {} : { partialText: text };
     if (end.kind === 'failed') throw end.error.with({ ...partialText, backend: facts.backend, model: facts.model });
-    if (end.kind === 'died') throw exitError(facts, end.exit).with(partialText);
+    if (end.kind === 'died') throw exitError(facts, end.exit, session.noise).with(partialText);
     const said = reasoning === '' ? {} : { reasoning };
     if (end.kind === 'calls') {
       const finishReason = { unified: 'tool-calls', raw: 'tool_use' } as const;

@@ -58,6 +58,8 @@ export class ClaudeSessions {
       const session = await start();
       this.#held.set(agent, { session, setup, timer: undefined });
       void session.ended.then(() => this.#forget(agent, session));
+      // It was given up in the moment in which it was ready.
+      if (signal.aborted) void this.drop(agent);
       return session;
     } catch (thrown) {
       this.#leave();
@@ -129,12 +131,9 @@ export class ClaudeSessions {
     });
   }
 
+  /** A session ended; what its process left behind is still to be waited for. */
   #forget(agent: string, session: ClaudeSession): void {
-    const held = this.#held.get(agent);
-    if (held?.session === session) {
-      this.#held.delete(agent);
-      this.#options.clock.clearTimeout(held.timer);
-    }
+    if (this.#held.get(agent)?.session === session) void this.drop(agent);
     this.#leave();
   }
 

@@ -8,6 +8,7 @@ import { TroupeError } from '../../src/core/errors.ts';
 import { checkOptions, type Rule, rules } from '../../src/core/options.ts';
 import type { ModelParameters } from '../../src/core/types.ts';
 import type { Backend } from '../backend.ts';
+import { embedding, ollamaEmbeddings } from '../wire/embeddings.ts';
 import { parseBaseUrl } from '../wire/endpoint.ts';
 import { HttpClient } from '../wire/http.ts';
 import { callServer, type ModelServer } from '../wire/model-call.ts';
@@ -28,6 +29,11 @@ export interface OllamaOptions {
   readonly endpoint?: string;
   /** Default: the variable `OLLAMA_MODEL`, else `LLM_MODEL`, else `llama3`. */
   readonly model?: string;
+  /**
+   * The model for embeddings, such as `nomic-embed-text`; both protocols have a route for them. Default: none, and the backend
+   * has no `embed`: a model that nobody pulled is not there, and one that is has to be loaded beside the other.
+   */
+  readonly embeddingModel?: string;
   /**
    * `native`: `/api/chat`. `openai`: `/v1/chat/completions`, which takes none of `contextTokens`, `keepAlive`, `think`
    * and may cut a prompt that is too long. Default `native`.
@@ -69,29 +75,32 @@ function overNative(options: OllamaOptions): Backend {
   const { inertResults = inference === 'local' } = options;
   const accept = stream ? `${ndjsonFraming.contentType}, application/json` : 'application/json';
   const headers = requestHeaders({ accept, headers: options.headers });
-  const { maxReplyBytes } = options;
+  const { maxReplyBytes, embeddingModel } = options;
   const client = new HttpClient({ server: kind, redact: redactor(secretsOf(headers)), maxReplyBytes });
   const shared = { client, headers };
+  const models = new ModelList({ ...shared, url: new URL(`${base}/api/tags`), fields: ['models', 'name'] });
   const server: ModelServer = {
     ...{ ...shared, backend: kind, framing: ndjsonFraming, stream, maxEventBytes, freshSocket: false },
     url: new URL(`${base}/api/chat`),
-    models: new ModelList({ ...shared, url: new URL(`${base}/api/tags`), fields: ['models', 'name'] }),
+    models,
     openReply: (facts, onEvent) => new OllamaReply(facts, onEvent),
   };
   const questions = ollamaNativeFacts(contextTokens);
   const describeModel = (model: string, signal: AbortSignal) =>
     askFacts({ ...shared, backend: kind, base }, { questions, model, signal });
   const tools = new ToolCheck(kind, describeModel);
+  const vectors = { ...shared, backend: kind, models, protocol: ollamaEmbeddings(keepAlive) };
   return {
     kind,
     model: modelOf(options),
-    info: backendInfo(kind, { inference }),
+    info: backendInfo(kind, { inference, embeds: embeddingModel !== undefined }),
     call: async (request) => {
       await tools.pass(request);
       const body = ollamaBody(request, { parameters, contextTokens, keepAlive, think, stream, inertResults });
       return callServer(server, request, body);
     },
     describeModel,
+    ...embedding({ ...vectors, url: new URL(`${base}/api/embed`) }, embeddingModel),
     close: () => client.close(),
   };
 }
@@ -124,6 +133,7 @@ function modelOf({ model }: OllamaOptions): string {
 const optionRules: Readonly<Record<keyof OllamaOptions, Rule>> = {
   endpoint: rules.text,
   model: rules.text,
+  embeddingModel: rules.text,
   protocol: (value) => (value === 'native' || value === 'openai' ? undefined : '`native` or `openai`'),
   contextTokens: rules.positiveCount,
   keepAlive: (value) => (['number', 'string'].includes(typeof value) ? undefined : 'a number of seconds or a text'),

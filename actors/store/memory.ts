@@ -1,5 +1,6 @@
 /** The store of a troupe that needs none: everything in this process, gone with it. */
 import { Conversation, type Group } from '../../src/core/conversation.ts';
+import type { AssistantMessage } from '../../src/core/types.ts';
 import { addSpend, unknownUsage } from '../../src/core/usage.ts';
 import type {
   AskOutcome,
@@ -50,6 +51,8 @@ class MemoryStore implements Store {
   putAgent(agent: StoredAgent): void {
     const parent = agent.parent && this.#entries.get(agent.parent.name)?.log;
     const log = parent?.fork(agent.parent?.groupCount) ?? new Conversation();
+    // What is put again is the youngest.
+    this.#entries.delete(agent.name);
     this.#entries.set(agent.name, { agent, log });
   }
 
@@ -61,7 +64,19 @@ class MemoryStore implements Store {
     const entry = this.#entries.get(agent);
     entry?.log.append(group);
     const ask = askId === undefined ? undefined : entry?.asks?.open.get(askId);
-    if (ask !== undefined) entry?.asks?.open.set(ask.askId, { ...ask, groups: ask.groups + 1 });
+    if (ask === undefined) return;
+    const { step: _done, ...rest } = ask;
+    entry?.asks?.open.set(ask.askId, { ...rest, groups: ask.groups + 1 });
+  }
+
+  putStep(agent: string, askId: string, message: AssistantMessage): void {
+    this.#change(agent, askId, (ask) => ({ ...ask, step: { message, started: [] } }));
+  }
+
+  startTool(agent: string, askId: string, callId: string): void {
+    this.#change(agent, askId, ({ step, ...ask }) =>
+      step === undefined ? ask : { ...ask, step: { ...step, started: [...step.started, callId] } },
+    );
   }
 
   putView(agent: string, view: StoredView): void {
@@ -73,6 +88,8 @@ class MemoryStore implements Store {
     const entry = this.#entries.get(ask.agent);
     if (entry === undefined) return;
     entry.asks ??= { open: new Map(), settled: new Map() };
+    entry.asks.settled.delete(ask.askId);
+    entry.asks.open.delete(ask.askId);
     entry.asks.open.set(ask.askId, { ...ask, groups: 0 });
   }
 
@@ -82,13 +99,15 @@ class MemoryStore implements Store {
     if (asks === undefined || ask === undefined) return;
     const { open, settled } = asks;
     open.delete(askId);
-    settled.set(askId, { ...ask, outcome });
+    const { step: _cut, ...rest } = ask;
+    settled.set(askId, { ...rest, outcome });
     if (settled.size <= this.#keepSettled) return;
     const [oldest] = settled.keys();
     if (oldest !== undefined) settled.delete(oldest);
   }
 
   beginCall(call: StoredCall): void {
+    this.#calls.delete(callKey(call.agent, call.askId));
     this.#calls.set(callKey(call.agent, call.askId), call);
   }
 
@@ -104,6 +123,12 @@ class MemoryStore implements Store {
       unpriced: sum.unpriced + (costUsd === undefined ? calls : 0),
       ...addSpend(sum, { usage, costUsd }),
     });
+  }
+
+  #change(agent: string, askId: string, change: (ask: StoredAskState) => StoredAskState): void {
+    const open = this.#entries.get(agent)?.asks?.open;
+    const ask = open?.get(askId);
+    if (ask !== undefined) open?.set(askId, change(ask));
   }
 
   async barrier(): Promise<void> {}

@@ -8,9 +8,11 @@
  */
 import type { Group } from '../../src/core/conversation.ts';
 import type { Attempt, ErrorClass, ErrorCode } from '../../src/core/errors.ts';
-import type { FinishReason, Image, Json, JsonObject, Usage } from '../../src/core/types.ts';
+import type { AssistantMessage, FinishReason, Image, Json, JsonObject, Usage } from '../../src/core/types.ts';
 
 export interface Store {
+  /** Whether what it holds outlives the process, so that ids of asks must not come again. Absent: it does not. */
+  readonly isDurable?: boolean;
   /** Adds an agent, with an empty log or with the first groups of another's. */
   putAgent(agent: StoredAgent): void;
   /** Forgets an agent, its log, its view and its asks. What was forked from it stays. */
@@ -22,6 +24,10 @@ export interface Store {
   /** Adds an accepted ask. */
   putAsk(ask: StoredAsk): void;
   settleAsk(agent: string, askId: string, outcome: AskOutcome): void;
+  /** A step of an ask wants tools: what the model said. It is kept until a group is appended for that ask, or it is settled. */
+  putStep(agent: string, askId: string, message: AssistantMessage): void;
+  /** A tool call of that step is about to run. */
+  startTool(agent: string, askId: string, callId: string): void;
   /** A model call begins. It is open until its ledger entry is added. */
   beginCall(call: StoredCall): void;
   /** Adds to the ledger. An entry with an `askId` ends the open call of that ask. */
@@ -101,6 +107,8 @@ export interface StoredReply {
 export interface StoredAskState extends StoredAsk {
   readonly outcome?: AskOutcome;
   readonly groups: number;
+  /** A step whose tools have not all run: what the model said, and the calls that began. Absent when there is none. */
+  readonly step?: { readonly message: AssistantMessage; readonly started: readonly string[] };
 }
 
 /** A model call that is in flight. An ask has one at a time. */

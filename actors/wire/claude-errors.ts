@@ -18,8 +18,8 @@ export function resultError(call: CallFacts, result: Fields): TroupeError | unde
   const known = result['troupe_error'];
   if (typeof known === 'string' && Object.hasOwn(errorCodes, known))
     return new TroupeError(known as ErrorCode, call.redact(text), of(call));
-  const status = result['api_error_status'];
-  if (typeof status === 'number') return replyError(call, { status, headers: {}, text: apiText(text) });
+  const status = statusOf(result, text);
+  if (status !== undefined) return replyError(call, { status, headers: {}, text: apiText(text) });
   if (/not logged in|invalid api key|please run \/login/i.test(text))
     return about(call, 'TROUPE_ERR_BACKEND_AUTH', 'has no login and no key: run `claude` once, or give `apiKey`', text);
   if (/prompt is too long/i.test(text))
@@ -30,20 +30,29 @@ export function resultError(call: CallFacts, result: Fields): TroupeError | unde
   return about(call, 'TROUPE_ERR_BACKEND_PROTOCOL', `ended its turn with "${textOf(result['subtype'])}"`, text);
 }
 
+/** Output of a command that was no message. */
+export interface Noise {
+  lines: number;
+  /** The first of them; empty when there is none. */
+  first: string;
+}
+
 /** The error of a turn whose process ended without a result. */
-export function exitError(call: CallFacts, exit: ProcessExit): TroupeError {
+export function exitError(call: CallFacts, exit: ProcessExit, noise: Noise): TroupeError {
   if (exit.failure !== undefined) return exit.failure.with(of(call));
-  return about(call, 'TROUPE_ERR_PROCESS_DIED', `ended without a result (${howItEnded(exit)})`, exit.stderr);
+  const problem = `ended without a result (${howItEnded(exit, noise)})`;
+  return about(call, 'TROUPE_ERR_PROCESS_DIED', problem, exit.stderr || noise.first);
 }
 
 /** The error of a process that ended before it was ready. */
-export function startError(call: CallFacts, command: string, exit: ProcessExit): TroupeError {
+export function startError(call: CallFacts, command: string, exit: ProcessExit, noise: Noise): TroupeError {
   if (exit.failure !== undefined) return exit.failure.with(of(call));
   const isOld = /unknown option|unrecognized option|unknown argument|invalid option/i.test(exit.stderr);
   const problem = isOld
     ? `cannot use \`${command}\`: it does not know an option that is needed. Update Claude Code to 2.1 or later`
-    : `could not start \`${command}\` (${howItEnded(exit)})`;
-  return about(call, isOld ? 'TROUPE_ERR_PROCESS_START_FAILED' : 'TROUPE_ERR_PROCESS_DIED', problem, exit.stderr);
+    : `could not start \`${command}\` (${howItEnded(exit, noise)})`;
+  const code = isOld ? 'TROUPE_ERR_PROCESS_START_FAILED' : 'TROUPE_ERR_PROCESS_DIED';
+  return about(call, code, problem, exit.stderr || noise.first);
 }
 
 /** Whether a start failed because the session, or the entry in it, that it should go on from is not there. */
@@ -84,8 +93,16 @@ function of({ backend, model }: CallFacts): ErrorDetails {
   return { backend, model };
 }
 
-function howItEnded({ code, signal }: ProcessExit): string {
-  return signal === undefined ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`;
+function howItEnded({ code, signal }: ProcessExit, { lines }: Noise): string {
+  const how = signal === undefined ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`;
+  return lines === 0 ? how : `${how}, lines that are no messages: ${lines}`;
+}
+
+/** The status of the API's reply; older versions have it in the text alone. */
+function statusOf({ api_error_status: status }: Fields, text: string): number | undefined {
+  if (typeof status === 'number') return status;
+  const told = /^API Error: ([45]\d\d)\b/.exec(text)?.[1];
+  return told === undefined ? undefined : Number(told);
 }
 
 /** The API's own words without what the command puts around them. */

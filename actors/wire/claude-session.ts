@@ -3,7 +3,7 @@
  *
  * S1  One user message is in flight at a time: queued ones would be merged into one turn with one result.
  * S2  Only whole JSON of our own making is ever written: one bad line ends the command.
- * S3  Lines that are no JSON, of unknown types or of another message's result are passed over.
+ * S3  Lines of unknown types or of another message's result are passed over; those that are no JSON are counted, too.
  * S4  It is ended in order: interrupt, end of input, SIGTERM, SIGKILL for it and what descends from it.
  */
 import { randomUUID } from 'node:crypto';
@@ -12,7 +12,7 @@ import type { Clock } from '../../src/core/seams.ts';
 import type { JsonObject, ToolCall, ToolDefinition, ToolMessage } from '../../src/core/types.ts';
 import type { Spend } from '../../src/core/usage.ts';
 import type { ModelEvent, ToolPhase } from '../backend.ts';
-import { exitError, failedServers, notReady, startError } from './claude-errors.ts';
+import { exitError, failedServers, type Noise, notReady, startError } from './claude-errors.ts';
 import { ClaudeTools, ownServer } from './claude-tools.ts';
 import { ClaudeTurn, type RoundEnd } from './claude-turn.ts';
 import { restOf, spendOf } from './claude-usage.ts';
@@ -74,6 +74,8 @@ export class ClaudeSession {
   entry: string | undefined;
   /** Takes what a turn that was given up turned out to cost. */
   onLateSpend: ((spend: Spend) => void) | undefined;
+  /** What it said so far that was no message. */
+  readonly noise: Noise = { lines: 0, first: '' };
   readonly #options: SessionOptions;
   readonly #process: ChildProcess;
   readonly #tools: ClaudeTools;
@@ -131,7 +133,7 @@ export class ClaudeSession {
       const onAbort = () => reject(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
       if (signal.aborted) onAbort();
-      const died = this.#process.exited.then((exit) => Promise.reject(startError(facts, command, exit)));
+      const died = this.#process.exited.then((exit) => Promise.reject(startError(facts, command, exit, this.noise)));
       Promise.race([answered, died])
         .then(() => resolve(), reject)
         .finally(() => {
@@ -198,7 +200,10 @@ export class ClaudeSession {
   /** Takes one line of output. */
   takeLine(text: string): void {
     const line = parseFields(text);
-    if (line === undefined) return;
+    if (line === undefined) {
+      this.#takeNoise(text);
+      return;
+    }
     const { type } = line;
     if (type === 'control_response') this.#takeReply(asFields(line['response']) ?? {});
     else if (type === 'control_request') this.#takeRequest(line);
@@ -209,6 +214,11 @@ export class ClaudeSession {
       if (isEntry && typeof line['uuid'] === 'string') this.#lastEntry = line['uuid'];
       this.#turn?.take(line);
     }
+  }
+
+  #takeNoise(text: string): void {
+    this.noise.lines += 1;
+    if (this.noise.lines === 1) this.noise.first = text.slice(0, 1000);
   }
 
   /** A result that names other messages than ours belongs to a turn that was given up. */
@@ -271,7 +281,7 @@ export class ClaudeSession {
   #write(message: object): void {
     this.#process.write(JSON.stringify(message)).catch((thrown: unknown) => {
       if (this.#exit !== undefined) return;
-      this.#turn?.fail(isTroupeError(thrown) ? thrown : exitError(this.#options.facts, noExit));
+      this.#turn?.fail(isTroupeError(thrown) ? thrown : exitError(this.#options.facts, noExit, this.noise));
       void this.end();
     });
   }

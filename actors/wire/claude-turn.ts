@@ -29,6 +29,7 @@ export interface Said {
 
 /** The prefix of the names under which Claude Code knows our tools. */
 const ownToolPrefix = `mcp__${ownServer}__`;
+const turnLines: ReadonlySet<unknown> = new Set(['stream_event', 'assistant', 'user', 'result']);
 /** The tool by which it takes a structured answer; it is none of the agent's. */
 const structuredOutput = 'StructuredOutput';
 
@@ -89,9 +90,10 @@ export class ClaudeTurn {
 
   /** Takes one line of output that belongs to the turn; others are ignored. */
   take(line: Fields): void {
-    if (this.#over || (line['parent_tool_use_id'] ?? null) !== null) return;
-    this.#isHeard = true;
     const { type } = line;
+    // Others tell of messages and of the process; one of them may even be of the turn before.
+    if (!turnLines.has(type) || this.#over || (line['parent_tool_use_id'] ?? null) !== null) return;
+    this.#isHeard = true;
     if (type === 'stream_event') this.#takeEvent(asFields(line['event']) ?? {});
     else if (type === 'assistant') this.#takeMessage(line, asFields(line['message']) ?? {});
     else if (type === 'user') this.#takeResults(asFields(line['message']) ?? {});

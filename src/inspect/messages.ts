@@ -83,6 +83,14 @@ export type Detail =
       readonly to: string;
       readonly error?: ErrorView;
     }
+  /** What is sent of the conversation was made smaller, in tokens. */
+  | {
+      readonly kind: 'compressed';
+      readonly by: string;
+      readonly tokensBefore: number;
+      readonly tokensAfter: number;
+      readonly error?: ErrorView;
+    }
   /** It crashed, or its group did, and is alive again. */
   | { readonly kind: 'restart'; readonly restarts: number; readonly error?: ErrorView }
   /** Of a backend; `retryAt` = until when it is open, in milliseconds since the epoch. */
@@ -94,6 +102,14 @@ export type Detail =
       readonly retryAt?: number;
     }
   | { readonly kind: 'dead-letter'; readonly askId: string; readonly code: ErrorCode }
+  /** A share of a budget is spent. */
+  | {
+      readonly kind: 'budget';
+      readonly budget: string;
+      readonly share: number;
+      readonly spentUsd: number;
+      readonly limitUsd: number;
+    }
   | { readonly kind: 'warning'; readonly code: string; readonly message?: string };
 
 /** Which model call a message is about. */

@@ -230,6 +230,13 @@ export class Observer implements RuntimeHooks {
         const error = filter.error(summary);
         this.#tell(agent, { kind: 'fallback', askId, from, to, ...(error && { error }) });
       }),
+      on('compressed', ({ agent, by, tokensBefore, tokensAfter, problem }) => {
+        const error = filter.error(problem?.summary);
+        this.#tell(agent, { kind: 'compressed', by, tokensBefore, tokensAfter, ...(error && { error }) });
+      }),
+      on('budget', ({ budget, share, spentUsd, limitUsd }) =>
+        this.#tell(supervisorName, { kind: 'budget', budget, share, spentUsd, limitUsd }),
+      ),
       on('breaker', ({ backend, state, class: errorClass, retryAt }) =>
         this.#tell(supervisorName, {
           ...{ kind: 'breaker', backend, state },

@@ -17,6 +17,7 @@ import type { PendingApproval } from './approval.ts';
 import type { Ask } from './ask.ts';
 import type { Compression } from './compress.ts';
 import type { GuardedStore } from './guarded-store.ts';
+import type { SettledAsks } from './settled-asks.ts';
 import type { FailedCall } from './supervisor.ts';
 import type { TokenBook } from './token-book.ts';
 import type { Tell } from './troupe-events.ts';
@@ -48,6 +49,10 @@ export interface AgentRecord {
     | undefined;
   /** Its MCP servers; undefined when it has none. */
   readonly mcp: AgentMcp | undefined;
+  /** Asks of named ids that were settled lately. */
+  readonly settled: SettledAsks;
+  /** Whether the asks of the process before are still being taken up; new ones wait. */
+  isResuming: boolean;
   /** Asks that wait outside a full mailbox, oldest first. */
   readonly outside: Ask[];
   /** Asks that have not settled, by id. */

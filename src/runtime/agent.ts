@@ -98,7 +98,7 @@ export class Agent {
     const { mail } = this.#host;
     const ask = mail.prepare(this.#record, prompt, options);
     const stream = new ReplyStream<OutputOf<Wanted>>(ask, () => mail.cancel(this.#record, ask));
-    this.#deliver(ask);
+    mail.deliver(this.#record, ask, false);
     return stream;
   }
 
@@ -175,8 +175,7 @@ export class Agent {
   }
 
   #deliver(ask: Ask): Ask {
-    this.#host.mail.deliver(this.#record, ask);
-    return ask;
+    return this.#host.mail.deliver(this.#record, ask);
   }
 }
 

@@ -59,6 +59,10 @@ interface AskSetup {
   readonly replay: Replay;
   readonly budget: Budget | undefined;
   readonly maxTokens: number | undefined;
+  /** Whether its caller gave it its id. */
+  readonly isNamed: boolean;
+  /** Of an ask that a process before this one accepted. */
+  readonly accepted?: { readonly acceptedAt: number; readonly deadlineAt: number };
 }
 
 /** A model call in flight. */
@@ -66,6 +70,8 @@ interface CallInFlight extends Pick<Attempt, 'backend' | 'model' | 'step'> {
   readonly startedAt: number;
   /** What is set aside for it; undefined when there is no budget. */
   readonly reservation: Reservation | undefined;
+  /** Whether its backend was called. */
+  isSent: boolean;
 }
 
 export class Ask {
@@ -84,6 +90,7 @@ export class Ask {
   readonly replay: Replay;
   /** What it may spend; undefined when nothing above it has a limit either. */
   readonly budget: Budget | undefined;
+  readonly isNamed: boolean;
   /** Tokens of conversation that it may send; undefined when it has no limit of its own. */
   readonly maxTokens: number | undefined;
   /** What is sent of the conversation for this ask alone; undefined when that is the agent's view. */
@@ -145,8 +152,9 @@ export class Ask {
     this.askId = askId;
     this.prompt = { role: 'user', content: prompt, ...(images.length === 0 ? {} : { images }) };
     this.signal = signal;
-    this.acceptedAt = clock.now();
-    this.deadlineAt = this.acceptedAt + timeoutMs;
+    this.isNamed = options.isNamed;
+    this.acceptedAt = options.accepted?.acceptedAt ?? clock.now();
+    this.deadlineAt = options.accepted?.deadlineAt ?? this.acceptedAt + timeoutMs;
     this.reply = new Promise((resolve, reject) => {
       this.#settle = { resolve, reject };
     });

@@ -4,7 +4,7 @@
  * An action here only works in memory and never throws; it finds its agent by `context.name`.
  */
 import { sleep } from '../../actors/clock.ts';
-import type { StoredReply } from '../../actors/store/store.ts';
+import type { AskOutcome, StoredReply } from '../../actors/store/store.ts';
 import { agentMachine } from '../../machines/agent.ts';
 import type { AgentContext, AgentEvent, BackendChoice, WorkInput } from '../../machines/agent-types.ts';
 import type { Group } from '../core/conversation.ts';
@@ -14,11 +14,13 @@ import { unknownUsage } from '../core/usage.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import { askForApproval } from './approval.ts';
 import type { Ask } from './ask.ts';
+import { assistantMessage } from './assistant-message.ts';
 import { account, callModel } from './call-model.ts';
 import { compress, limitOf, placeOf } from './compress.ts';
 import type { Reply } from './reply.ts';
 import { runTools } from './run-tools.ts';
 import { resultsOf } from './tool-results.ts';
+import { withoutSession } from './view.ts';
 import { workLogic } from './work-logic.ts';
 
 /** The agent machine with everything that it names. */
@@ -95,23 +97,13 @@ function appendStep(runtime: Runtime, record: AgentRecord, ask: Ask): void {
   const { name, spec } = record;
   const { response, conversation } = ask;
   if (response === undefined) return;
-  const { text, reasoning, toolCalls, thinking, session } = response;
-  const group: Group = [
-    ...(ask.prompted ? [] : [ask.prompt]),
-    {
-      role: 'assistant',
-      content: text,
-      ...(reasoning === undefined ? {} : { reasoning }),
-      ...(toolCalls.length === 0 ? {} : { toolCalls }),
-      ...(thinking === undefined ? {} : { thinking }),
-      ...(session === undefined ? {} : { session }),
-    },
-    ...resultsOf(ask),
-  ];
-  conversation.append(group);
-  if (conversation === record.conversation) record.view?.conversation.append(group);
+  const group: Group = [...(ask.prompted ? [] : [ask.prompt]), assistantMessage(response), ...resultsOf(ask)];
+  // A session that was sent less for this ask alone has not heard what the agent goes on with.
+  const logged = ask.view === undefined ? group : withoutSession(group);
+  conversation.append(logged);
+  if (conversation === record.conversation) record.view?.conversation.append(logged);
   ask.view?.conversation.append(group);
-  if (!spec.stateless) runtime.store.appendGroup(name, group, ask.askId);
+  if (!spec.stateless) runtime.store.appendGroup(name, logged, ask.askId);
   ask.prompted = true;
   ask.appended = true;
 }
@@ -133,7 +125,9 @@ function resolve(runtime: Runtime, record: AgentRecord, ask: Ask): void {
     attempts: ask.attempts,
     durationMs: runtime.clock.now() - ask.acceptedAt,
   };
-  runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply', reply: storedReply(reply) });
+  const outcome: AskOutcome = { kind: 'reply', reply: storedReply(reply) };
+  runtime.store.settleAsk(record.name, ask.askId, outcome);
+  if (ask.isNamed) record.settled.add(ask.askId, { prompt: ask.prompt.content, outcome });
   afterBarrier(runtime, ask, () => ask.resolve(reply));
 }
 
@@ -167,6 +161,8 @@ export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: T
     partialText: error.partialText ?? (`${ask.kept}${ask.partialText}` || undefined),
   };
   runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', ...error.summary });
+  if (ask.isNamed)
+    record.settled.add(ask.askId, { prompt: ask.prompt.content, outcome: { kind: 'error', ...error.summary } });
   const full = error.with(details);
   if (error.class === 'crashed') record.life.lastError = error.summary;
   if (error.code === 'TROUPE_ERR_ASK_TIMEOUT' || error.code === 'TROUPE_ERR_AGENT_DEAD') ask.reject(full);

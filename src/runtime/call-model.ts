@@ -19,6 +19,7 @@ import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
 import type { ToolSet } from './agent-spec.ts';
 import { neededApprovals } from './approval.ts';
 import type { Ask } from './ask.ts';
+import { assistantMessage } from './assistant-message.ts';
 import { checkResponse } from './check-response.ts';
 import { compressForAsk, limitOf } from './compress.ts';
 import { promptBound } from './prompt-bound.ts';
@@ -26,6 +27,7 @@ import { refuseRepeats } from './repeated-calls.ts';
 import { costsNothing, defaultMaxTokens, setAside, spendOf } from './spending.ts';
 import { type Misfit, outputInvalid, type Sent } from './structured-output.ts';
 import { hostedResults } from './tool-results.ts';
+import { viewInUse } from './view.ts';
 import { Watch } from './watch.ts';
 import { abandoned } from './work-logic.ts';
 
@@ -53,8 +55,8 @@ export async function callModel(runtime: Runtime, input: WorkInput, abort: Abort
   } catch (thrown) {
     if (abort.signal.reason === abandoned) return stale;
     const known = toTroupeError(thrown, `Backend "${input.backend}"`);
-    if (end === undefined) end = isOwn(known) ? { ok: true, tokens: undefined } : { ok: false, error: known };
-    if (ask.inFlight === undefined) blame(ask, known.summary);
+    end ??= endOf(known);
+    if (ask.inFlight === undefined && !isUnmade(known)) blame(ask, known.summary);
     return fail(runtime, call, input, known);
   } finally {
     admission.leave(record.name, end ?? givenUp);
@@ -65,9 +67,15 @@ export async function callModel(runtime: Runtime, input: WorkInput, abort: Abort
 /** A call that was given up says nothing about its backend. */
 const givenUp: CallEnd = { ok: false, error: undefined };
 
-/** Whether it is ours to say that an answer is none: then the backend has answered. */
-function isOwn({ code }: TroupeError): boolean {
-  return code === 'TROUPE_ERR_OUTPUT_INVALID';
+/** What a failed call says about its backend. Where it is ours to say that an answer is none, the backend has answered. */
+function endOf(error: TroupeError): CallEnd {
+  if (isUnmade(error)) return givenUp;
+  return error.code === 'TROUPE_ERR_OUTPUT_INVALID' ? { ok: true, tokens: undefined } : { ok: false, error };
+}
+
+/** Whether no call was made, since a budget has no room for it. */
+function isUnmade({ code }: TroupeError): boolean {
+  return code === 'TROUPE_ERR_BUDGET_EXCEEDED';
 }
 
 /** Waits until the call may be made, if it must. Fails when it may not be, or is given up. No backend was called then. */
@@ -86,7 +94,8 @@ async function admittedLater(runtime: Runtime, { record, ask, name, abort }: Cal
   // What its backends kept of its life before this one.
   if (record.released !== undefined) await untilAborted(record.released, signal);
   if (record.mcp !== undefined) ask.tools = await mcpTools(record, record.mcp, signal);
-  if (ask.maxTokens !== undefined) await compressForAsk(runtime, record, ask, name, signal);
+  if (ask.maxTokens !== undefined && boundOf(record, ask) > ask.maxTokens)
+    await compressForAsk(runtime, record, ask, name, signal);
   const turn = runtime.admission(name).enter(record.name, ask.deadlineAt, signal);
   if (turn !== undefined) await turn;
 }
@@ -99,14 +108,15 @@ async function begin(runtime: Runtime, call: Call, { step, retries }: WorkInput)
 }
 
 /** Sets aside what a call may cost and puts it on record. Throws `TROUPE_ERR_BUDGET_EXCEEDED`. */
-async function open(runtime: Runtime, { record, ask, backend, name, model, abort }: Call, step: number): Promise<void> {
+async function open(runtime: Runtime, call: Call, step: number, misfit?: Misfit): Promise<void> {
+  const { record, ask, backend, name, model, abort } = call;
   const reservation = setAside(ask.budget, runtime.prices, {
     ...{ backend, model },
-    promptTokens: () => boundOf(record, ask),
+    promptTokens: () => boundOf(record, ask) + (misfit === undefined ? 0 : upperBound([misfit.answer])),
     maxOutputTokens: record.spec.parameters.maxTokens ?? defaultMaxTokens,
   });
   const startedAt = runtime.clock.now();
-  ask.inFlight = { backend: name, model, step, startedAt, reservation };
+  ask.inFlight = { backend: name, model, step, startedAt, reservation, isSent: false };
   runtime.store.beginCall({ agent: record.name, askId: ask.askId, backend: name, model, startedAt });
   await runtime.store.barrier();
   abort.signal.throwIfAborted();
@@ -121,9 +131,7 @@ function boundOf(record: AgentRecord, ask: Ask): number {
 
 /** What of its conversation is sent for an ask. */
 function sentOf(record: AgentRecord, ask: Ask): Conversation {
-  if (ask.view !== undefined) return ask.view.conversation;
-  const isShared = ask.conversation === record.conversation;
-  return isShared && record.view !== undefined ? record.view.conversation : ask.conversation;
+  return viewInUse(record, ask)?.conversation ?? ask.conversation;
 }
 
 /** The tools of a step: its own and those of its MCP servers. */
@@ -168,7 +176,7 @@ async function answer(runtime: Runtime, call: Call): Promise<ModelResponse> {
   blame(ask, summary);
   ask.emit({ type: 'repair', error: summary });
   ask.partialText = '';
-  await open(runtime, call, step);
+  await open(runtime, call, step, misfit);
   const second = await oneAnswer(runtime, call, misfit);
   const still = await misfitOf(runtime, call, second);
   if (still !== undefined) throw outputInvalid(still.problem, second.text);
@@ -186,10 +194,10 @@ async function oneAnswer(runtime: Runtime, call: Call, misfit?: Misfit): Promise
 
 /** Why an answer does not fit the ask's schema; undefined when it does, or is not the last word. */
 async function misfitOf(runtime: Runtime, call: Call, response: ModelResponse): Promise<Misfit | undefined> {
-  const { record, ask, abort } = call;
+  const { ask, abort } = call;
   if (ask.form === undefined || response.toolCalls.length > 0) return undefined;
   // What the call took is known, whatever becomes of its answer.
-  account(runtime, record, ask, spendOf(runtime.prices, call.backend, call.model, response));
+  accountAnswer(runtime, call, response);
   const { text, thinking, finishReason } = response;
   if (finishReason.unified === 'length' || finishReason.unified === 'content-filter')
     throw outputInvalid(`it was cut short (${finishReason.raw ?? finishReason.unified})`, text);
@@ -230,6 +238,7 @@ function watchedCall(runtime: Runtime, call: Call, misfit: Misfit | undefined): 
     watch.heard();
     if (event.type !== 'tool-call-delta') ask.emit(event);
   };
+  if (ask.inFlight !== undefined) ask.inFlight.isSent = true;
   return new Promise<ModelResponse>((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason), { once: true });
     backend
@@ -290,7 +299,7 @@ function ownMark(response: ModelResponse, isLogged: boolean): ModelResponse {
 async function succeed(runtime: Runtime, call: Call, input: WorkInput, response: ModelResponse): Promise<CallOutcome> {
   const { record, ask, abort } = call;
   const { usage, finishReason } = response;
-  account(runtime, record, ask, spendOf(runtime.prices, call.backend, call.model, response));
+  accountAnswer(runtime, call, response);
   const limitTokens = await readTokens(runtime, call, usage.inputTokens);
   ask.steps += 1;
   ask.response = response;
@@ -298,34 +307,41 @@ async function succeed(runtime: Runtime, call: Call, input: WorkInput, response:
   const fence = { askId: input.askId, attempt: input.attempt };
   const measured = {
     messages: ask.conversation.length + (ask.prompted ? 1 : 2),
-    tokens: totalTokens(usage) ?? boundOf(record, ask) + upperBound([{ role: 'assistant', content: response.text }]),
+    tokens: tokensAfter(record, ask, response),
     costUsd: record.costUsd ?? 0,
     ...(limitTokens === undefined ? {} : { limitTokens }),
   };
   if (ask.response.toolCalls.length === 0) return { ...fence, ...measured, kind: 'text' };
   ask.hosted = hostedResults(ask.response);
+  if (runtime.store.isDurable) runtime.store.putStep(record.name, ask.askId, assistantMessage(response));
   refuseRepeats(record, ask);
   const mayRun = ask.stuck === undefined && input.step < record.spec.maxSteps;
   const approvals = mayRun ? await neededApprovals(runtime, record, ask, abort.signal) : [];
   return { ...fence, ...measured, kind: 'tool-calls', approvals };
 }
 
+/** Tokens of the agent's conversation with an answer, as far as known. */
+function tokensAfter(record: AgentRecord, ask: Ask, { usage, text }: ModelResponse): number {
+  const ofAnswer = () => upperBound([{ role: 'assistant', content: text }]);
+  if (ask.maxTokens === undefined || ask.conversation !== record.conversation)
+    return totalTokens(usage) ?? boundOf(record, ask) + ofAnswer();
+  // The report is of what was sent for this ask alone.
+  const { tokens } = record.actor.getSnapshot().context;
+  return tokens + (ask.prompted ? 0 : upperBound([ask.prompt])) + (usage.outputTokens ?? ofAnswer());
+}
+
 /**
  * What a report teaches: that the server cut the prompt, which is a warning, and, of a server of one's own with a conversation
  * that is worth it, how much it takes. That is the limit from now on when it is the agent's first backend.
  */
-async function readTokens(
-  runtime: Runtime,
-  call: Call,
-  inputTokens: number | undefined,
-): Promise<number | null | undefined> {
+async function readTokens(runtime: Runtime, call: Call, inputTokens: number | undefined): Promise<number | undefined> {
   const { record, ask, model, name, backend, abort } = call;
   if (inputTokens === undefined || inputTokens < worthCounting) return undefined;
-  const { signal } = abort;
-  const { tokens } = runtime;
+  const { tokens, clock } = runtime;
+  const patience = { clock, signal: abort.signal };
   const prompt = ask.prompted ? [] : [ask.prompt];
   const isCut = await tokens.read(call, {
-    ...{ tools: ask.tools.definitions, inputTokens, signal },
+    ...{ tools: ask.tools.definitions, inputTokens, patience },
     messages: () => [...sentOf(record, ask).messages(), ...prompt],
     boundTokens: () => boundOf(record, ask),
   });
@@ -335,7 +351,7 @@ async function readTokens(
   }
   if (backend.info.inference === 'cloud' || name !== record.spec.chain[0] || tokens.window(call) !== undefined)
     return undefined;
-  return limitOf(record, await tokens.askWindow(call, signal));
+  return limitOf(record, await tokens.askWindow(call, patience)) ?? undefined;
 }
 
 /** Tokens below which no server has cut a prompt, and none is asked how much it takes. */
@@ -360,7 +376,10 @@ function fail(runtime: Runtime, call: Call, input: WorkInput, thrown: TroupeErro
     retryAt: thrown.retryAfterMs === undefined ? undefined : nowMs + thrown.retryAfterMs,
   });
   const { summary, retryable, retryAfterMs } = error;
-  account(runtime, record, ask, { usage: unknownUsage, costUsd: undefined, error: summary }, costsNothing(error));
+  const heard = thrown.partialText ?? (ask.partialText || undefined);
+  const { status, cause } = error;
+  const isFree = costsNothing({ status, cause, partialText: heard });
+  account(runtime, record, ask, { usage: unknownUsage, costUsd: undefined, error: summary }, isFree);
   ask.failures.push(error);
   const shown = ask.delivered && ask.replay === false;
   const facts = { class: error.class, retryable, retryAfterMs, retries: input.retries, delivered: shown };
@@ -383,24 +402,30 @@ function isOfMcp({ code }: TroupeError): boolean {
   return code === 'TROUPE_ERR_MCP_SERVER_FAILED';
 }
 
+/** A round of a backend's own tool loop costs what the end of the loop says, or what is learnt when it is given up. */
+function accountAnswer(runtime: Runtime, { record, ask, backend, model }: Call, response: ModelResponse): void {
+  const spend = spendOf(runtime.prices, backend, model, response);
+  account(runtime, record, ask, spend, response.toolPhase !== undefined && spend.costUsd === undefined);
+}
+
 /** Says of the last call that it failed, though it was answered. */
 function blame(ask: Ask, error: ErrorSummary): void {
   const last = ask.attempts.pop();
   if (last !== undefined) ask.attempts.push({ ...last, error });
 }
 
-/** Closes the account of the call in flight, if there is one. `wasRefused`: it surely has cost nothing. */
+/** Closes the account of the call in flight, if there is one. `isFree`: it surely has cost nothing, or says so later. */
 export function account(
   runtime: Runtime,
   record: AgentRecord,
   ask: Ask,
   result: Pick<Attempt, 'usage' | 'costUsd' | 'error'>,
-  wasRefused = false,
+  isFree = false,
 ): void {
   if (ask.inFlight === undefined) return;
-  const { backend, model, step, startedAt, reservation } = ask.inFlight;
+  const { backend, model, step, startedAt, reservation, isSent } = ask.inFlight;
   ask.inFlight = undefined;
-  if (wasRefused) reservation?.release();
+  if (isFree || !isSent) reservation?.release();
   else reservation?.settle(result.costUsd);
   ask.attempts.push({ backend, model, step, durationMs: runtime.clock.now() - startedAt, ...result });
   const { usage, costUsd } = result;

@@ -5,12 +5,9 @@
 import type { Store } from '../../actors/store/store.ts';
 import { reasonOf, TroupeError } from '../core/errors.ts';
 
-/** What the runtime writes. None of it throws or rejects, but for `close`. */
-export interface GuardedStore
-  extends Pick<
-    Store,
-    'putAgent' | 'removeAgent' | 'appendGroup' | 'putView' | 'putAsk' | 'settleAsk' | 'beginCall' | 'addUsage' | 'close'
-  > {
+/** What the runtime writes, none of which throws or rejects, and what it reads, which may reject, as `close` may. */
+export interface GuardedStore extends Omit<Store, 'barrier'> {
+  readonly isDurable: boolean;
   /** Resolves when what was written is durable, with the error when it cannot be made so. */
   barrier(): Promise<TroupeError | undefined>;
   /** Tells of a failure that was seen elsewhere. */
@@ -34,12 +31,15 @@ export function guardStore(store: Store, onFailure: (error: TroupeError) => void
   };
   return {
     failed,
+    isDurable: store.isDurable === true,
     putAgent: (agent) => guarded(() => store.putAgent(agent)),
     removeAgent: (name) => guarded(() => store.removeAgent(name)),
     appendGroup: (agent, group, askId) => guarded(() => store.appendGroup(agent, group, askId)),
     putView: (agent, view) => guarded(() => store.putView(agent, view)),
     putAsk: (ask) => guarded(() => store.putAsk(ask)),
     settleAsk: (agent, askId, outcome) => guarded(() => store.settleAsk(agent, askId, outcome)),
+    putStep: (agent, askId, message) => guarded(() => store.putStep(agent, askId, message)),
+    startTool: (agent, askId, callId) => guarded(() => store.startTool(agent, askId, callId)),
     beginCall: (call) => guarded(() => store.beginCall(call)),
     addUsage: (entry) => guarded(() => store.addUsage(entry)),
     barrier: async () => {
@@ -50,6 +50,12 @@ export function guardStore(store: Store, onFailure: (error: TroupeError) => void
         return failed(thrown);
       }
     },
+    agents: async () => store.agents(),
+    groups: async (agent) => store.groups(agent),
+    view: async (agent) => store.view(agent),
+    asks: async (agent) => store.asks(agent),
+    openCalls: async () => store.openCalls(),
+    ledger: async () => store.ledger(),
     close: async () => store.close(),
   };
 }

@@ -4,6 +4,7 @@
  * M1  Every ask is settled: by the agent's machine, or here when the machine never gets it.
  * M2  Asks enter the mailbox in the order in which they were delivered, those that waited outside first.
  */
+import type { StoredAskState } from '../../actors/store/store.ts';
 import type { Schema } from '../../actors/tools/schema.ts';
 import { Budget } from '../core/budget.ts';
 import { Conversation } from '../core/conversation.ts';
@@ -16,6 +17,8 @@ import { isReplay } from './agent-spec.ts';
 import { Ask, type AskOptions } from './ask.ts';
 import { currentPath, offPath, pathRefusal, waitFor } from './ask-path.ts';
 import { agentDead, failureOf, mailboxFull, reject } from './bind.ts';
+import { replyOf } from './reply.ts';
+import type { AnsweredAsk } from './settled-asks.ts';
 import { outputForm } from './structured-output.ts';
 
 const noImages: readonly Image[] = [];
@@ -71,11 +74,52 @@ export class Mail {
     return new Ask(prompt, {
       ...{ askId, timeoutMs, signal, images, clock, conversation, outer, form, replay, budget },
       maxTokens: compression?.maxTokens,
+      isNamed: options.askId !== undefined,
     });
   }
 
-  /** Puts an ask into the mailbox, lets it wait outside, or rejects it. */
-  deliver(record: AgentRecord, ask: Ask): void {
+  /**
+   * Puts an ask into the mailbox, lets it wait outside, or rejects it. Gives the ask that is answered: another one when the same
+   * was asked before under this id, and may be joined.
+   */
+  deliver(record: AgentRecord, ask: Ask, mayJoin = true): Ask {
+    const running = mayJoin && ask.isNamed ? record.asks.get(ask.askId) : undefined;
+    if (running !== undefined && running.prompt.content === ask.prompt.content) return running;
+    this.#deliver(record, ask);
+    return ask;
+  }
+
+  /** Takes up an ask that a process before this one accepted; undefined when its time is over. */
+  readmit(record: AgentRecord, stored: StoredAskState, place: 'in-hand' | 'queued' = 'queued'): Ask | undefined {
+    const { askId, prompt, images = noImages, acceptedAt, deadlineAt } = stored;
+    const { clock } = this.#runtime;
+    const { spec, budget } = record;
+    const conversation = spec.stateless ? new Conversation(spec.system) : record.conversation;
+    const ask = new Ask(prompt, {
+      ...{
+        askId,
+        timeoutMs: 0,
+        signal: undefined,
+        images,
+        clock,
+        conversation,
+        outer: undefined,
+        form: undefined,
+        budget,
+      },
+      ...{ replay: spec.replay, maxTokens: undefined, isNamed: true, accepted: { acceptedAt, deadlineAt } },
+    });
+    record.asks.set(askId, ask);
+    this.#watch(record, ask);
+    if (deadlineAt <= clock.now()) {
+      reject(this.#runtime, record, ask, failureOf(record.actor.getSnapshot().context, ask, { type: 'expire' }));
+      return undefined;
+    }
+    if (place === 'queued') this.#send(record, ask);
+    return ask;
+  }
+
+  #deliver(record: AgentRecord, ask: Ask): void {
     try {
       offPath(() => this.#admit(record, ask));
     } catch (thrown) {
@@ -85,17 +129,33 @@ export class Mail {
   }
 
   #admit(record: AgentRecord, ask: Ask): void {
-    const { askId, signal, outer, acceptedAt, deadlineAt } = ask;
+    const { askId, acceptedAt, deadlineAt } = ask;
     const { content: prompt, images } = ask.prompt;
     const refusal = this.#refusal(record, ask);
     if (refusal !== undefined) {
       ask.reject(refusal.with({ agent: record.name, askId }));
       return;
     }
+    const answered = ask.isNamed ? record.settled.answered(askId) : undefined;
+    if (answered !== undefined) {
+      answerAgain(record, ask, answered);
+      return;
+    }
     record.asks.set(askId, ask);
-    this.#host.accepted(record, ask);
-    const { clock, store } = this.#runtime;
+    const { store } = this.#runtime;
     store.putAsk({ agent: record.name, askId, prompt, ...(images && { images }), acceptedAt, deadlineAt });
+    this.#watch(record, ask);
+    if (record.isResuming) this.#wait(record, ask);
+    else if (record.spec.mailboxPolicy === 'wait' && (record.outside.length > 0 || isFull(record)))
+      this.#wait(record, ask);
+    else this.#send(record, ask);
+  }
+
+  /** Its timer, its hold on signals and whoever waits for it, until it settles. */
+  #watch(record: AgentRecord, ask: Ask): void {
+    const { signal, outer, deadlineAt } = ask;
+    const { clock } = this.#runtime;
+    this.#host.accepted(record, ask);
     const timer = clock.setTimeout(() => this.#end(record, ask, 'expire'), deadlineAt - clock.now());
     const onAbort = () => this.#end(record, ask, 'cancel');
     signal?.addEventListener('abort', onAbort, { once: true });
@@ -108,8 +168,6 @@ export class Mail {
       this.letIn(record);
       this.#host.settled(record, ask);
     });
-    if (record.spec.mailboxPolicy === 'wait' && (record.outside.length > 0 || isFull(record))) this.#wait(record, ask);
-    else this.#send(record, ask);
   }
 
   /** Ends an ask of the agent as cancelled. Nothing happens when it is settled. */
@@ -214,3 +272,11 @@ const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
       : '{ maxTokens } with a whole number above 0',
   schema: (value) => (typeof value === 'function' ? undefined : rules.object(value)),
 };
+
+/** Answers an ask that was answered before. */
+function answerAgain({ name: agent }: AgentRecord, ask: Ask, { prompt, reply }: AnsweredAsk): void {
+  const { askId } = ask;
+  const message = `\`askId\` "${askId}" is that of another prompt, which was answered.`;
+  if (prompt === ask.prompt.content) ask.resolve(replyOf(agent, askId, reply));
+  else ask.reject(new TroupeError('TROUPE_ERR_OPTION_INVALID', message, { agent, askId }));
+}

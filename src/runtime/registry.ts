@@ -7,6 +7,7 @@
  * L4  Nothing here is O(agents) but what is done for all of a group.
  */
 import { createActor } from 'xstate';
+import type { StoredAgent } from '../../actors/store/store.ts';
 import type { McpPool } from '../../actors/tools/mcp-pool.ts';
 import type { AgentInput, Death } from '../../machines/agent-types.ts';
 import { Budget } from '../core/budget.ts';
@@ -21,9 +22,12 @@ import { currentPath } from './ask-path.ts';
 import type { Backends } from './backends.ts';
 import { agentDead, type bindAgentMachine, reject } from './bind.ts';
 import { limitOf, placeOf } from './compress.ts';
+import { promptBound } from './prompt-bound.ts';
 import { type GroupOptions, nextRestart, type ResolvedGroup, resolveGroup } from './restart.ts';
+import { storableSpec } from './resume.ts';
+import { SettledAsks } from './settled-asks.ts';
 import type { Supervisor } from './supervisor.ts';
-import { forkedView } from './view.ts';
+import { forkedView, type View } from './view.ts';
 import { toolsWarning } from './warnings.ts';
 
 export interface Entry {
@@ -39,6 +43,7 @@ export interface RegistryHost {
   readonly supervisor: Supervisor;
   readonly backends: Backends;
   readonly mcpPool: McpPool;
+  readonly isClosing: () => boolean;
   /** An agent is gone for good. */
   buried(record: AgentRecord): void;
 }
@@ -104,19 +109,26 @@ export class Registry {
   }
 
   /** Brings up an agent whose name is free. */
-  start(name: string, spec: ResolvedSpec, conversation: Conversation, forkedFrom?: AgentRecord): Agent {
+  start(
+    name: string,
+    spec: ResolvedSpec,
+    conversation: Conversation,
+    { forkedFrom, stored }: { readonly forkedFrom?: AgentRecord; readonly stored?: StoredAgent } = {},
+  ): Agent {
     const { runtime } = this.#host;
-    const createdAt = runtime.clock.now();
-    const tokens = forkedFrom?.actor.getSnapshot().context.tokens ?? 0;
+    const createdAt = stored?.createdAt ?? runtime.clock.now();
+    const view = forkedView(forkedFrom?.view, conversation);
+    const tokens = tokensAtStart(conversation, view, forkedFrom);
     const parent = currentPath()?.agent;
     const life = { restarts: 0, pausedUntil: 0, pauseMs: 0, lastError: undefined, endedItself: false, parent };
     const budget = this.#budgetOf(name, spec);
     const record: AgentRecord = {
       ...{ name, spec, conversation, createdAt, life, tools: spec.tools, budget, wanted: undefined },
-      view: forkedView(forkedFrom?.view, conversation),
-      writerBudget: writerBudgetOf(name, spec, budget, runtime),
+      view,
+      writerBudget: writerBudgetOf(name, spec, runtime),
       actor: this.#makeActor(name, spec, { messages: conversation.length, tokens, mailbox: [] }),
       mcp: spec.mcp.length === 0 ? undefined : new AgentMcp(this.#host.mcpPool, spec.mcp),
+      ...{ settled: new SettledAsks(), isResuming: stored !== undefined },
       ...{ asks: new Map(), outside: [], usage: unknownUsage, costUsd: undefined },
     };
     const agent = new Agent(record, this.#host.agents);
@@ -127,18 +139,25 @@ export class Registry {
       parent.life.children ??= new Set();
       parent.life.children.add(record);
     }
-    runtime.store.putAgent({
-      ...{ name, backend: spec.chain[0], createdAt },
-      ...(spec.given.model !== undefined && { model: spec.given.model }),
-      ...(spec.system !== undefined && { system: spec.system }),
-      ...(forkedFrom && { parent: { name: forkedFrom.name, groupCount: conversation.groupCount } }),
-    });
-    if (record.view !== undefined) runtime.store.putView(name, record.view.compressed);
+    if (stored === undefined) this.#store(record, forkedFrom);
     record.actor.start();
     runtime.tell('agent-spawned', agent);
     const warning = toolsWarning(spec, this.#host.backends);
     if (warning !== undefined) runtime.warn(record, 'model-without-tools', warning);
     return agent;
+  }
+
+  #store({ name, spec, conversation, createdAt, view }: AgentRecord, forkedFrom: AgentRecord | undefined): void {
+    const { store } = this.#host.runtime;
+    const data = storableSpec(spec);
+    store.putAgent({
+      ...{ name, backend: spec.chain[0], createdAt },
+      ...(spec.given.model !== undefined && { model: spec.given.model }),
+      ...(spec.system !== undefined && { system: spec.system }),
+      ...(Object.keys(data).length > 0 && { spec: data }),
+      ...(forkedFrom && { parent: { name: forkedFrom.name, groupCount: conversation.groupCount } }),
+    });
+    if (view !== undefined) store.putView(name, view.compressed);
   }
 
   /** A machine is done, or failed with `error` (I9 says never): the supervisor is told what its policy makes of that. */
@@ -164,8 +183,8 @@ export class Registry {
     life.restarts += 1;
     life.pausedUntil = this.#host.runtime.clock.now() + life.pauseMs;
     life.endedItself = false;
-    const { tokens, mailbox } = context;
-    record.actor = this.#makeActor(name, spec, { messages: conversation.length, tokens, mailbox });
+    const { tokens, mailbox, wantsCompression } = context;
+    record.actor = this.#makeActor(name, spec, { messages: conversation.length, tokens, mailbox, wantsCompression });
     this.#tellDown(record, context.death, true);
     record.actor.start();
   }
@@ -194,7 +213,8 @@ export class Registry {
     this.#entries.delete(name);
     this.#leaveGroup(record);
     life.parent?.life.children?.delete(record);
-    this.#host.runtime.store.removeAgent(name);
+    // A troupe that is closed leaves its agents to the next one, where the store lasts.
+    if (!this.#host.isClosing()) this.#host.runtime.store.removeAgent(name);
     this.#release(record);
     record.mcp?.release();
     this.#host.buried(record);
@@ -206,7 +226,7 @@ export class Registry {
     }
   }
 
-  #makeActor(name: string, spec: ResolvedSpec, rest: Pick<AgentInput, 'messages' | 'tokens' | 'mailbox'>) {
+  #makeActor(name: string, spec: ResolvedSpec, rest: Omit<AgentInput, 'name' | 'backend' | 'limits'>) {
     const { maxSteps, maxRetries, mailboxLimit, mailboxPolicy, stickyFallback: sticky, chain } = spec;
     const dropOldest = mailboxPolicy === 'drop-oldest';
     const { runtime } = this.#host;
@@ -287,13 +307,17 @@ export class Registry {
   }
 }
 
-function writerBudgetOf(
-  name: string,
-  { compression }: ResolvedSpec,
-  parent: Budget | undefined,
-  { onBudget }: Runtime,
-) {
+/** Tokens of what an agent begins with: its parent's where they send the same, else the most that they can be. */
+function tokensAtStart(conversation: Conversation, view: View | undefined, parent: AgentRecord | undefined): number {
+  const isAsParent = parent !== undefined && (view !== undefined || parent.view === undefined);
+  if (isAsParent) return parent.actor.getSnapshot().context.tokens;
+  return conversation.groupCount === 0 ? 0 : promptBound(conversation, [], []);
+}
+
+/** A limit of its own beside those of the agent: a summary must have room in both. */
+function writerBudgetOf(name: string, { compression }: ResolvedSpec, { onBudget: onWarning }: Runtime) {
   const { writerBudgetUsd } = compression;
-  if (writerBudgetUsd === undefined) return undefined;
-  return new Budget(`summaries of "${name}"`, writerBudgetUsd, { parent, onWarning: onBudget });
+  return writerBudgetUsd === undefined
+    ? undefined
+    : new Budget(`summaries of "${name}"`, writerBudgetUsd, { onWarning });
 }

@@ -1,6 +1,8 @@
 /** What a caller gets: the reply of an ask, and the events of one that is streamed. */
+import type { StoredReply } from '../../actors/store/store.ts';
 import type { Attempt } from '../core/errors.ts';
 import type { FinishReason, ToolCall, ToolMessage, Usage } from '../core/types.ts';
+import { addSpend, type Spend, unknownUsage } from '../core/usage.ts';
 
 /** The one result of an ask that succeeded. */
 export interface Reply<Output = undefined> {
@@ -23,6 +25,16 @@ export interface Reply<Output = undefined> {
   readonly attempts: readonly Attempt[];
   /** From acceptance to reply, waiting in the mailbox included. */
   readonly durationMs: number;
+}
+
+/** The reply that was stored. */
+export function replyOf(agent: string, askId: string, stored: StoredReply): Reply<unknown> {
+  const { usage, costUsd } = sumOf(stored.attempts);
+  return { askId, agent, output: undefined, ...stored, usage, costUsd };
+}
+
+function sumOf(attempts: readonly Attempt[]): Spend {
+  return attempts.reduce<Spend>((sum, attempt) => addSpend(sum, attempt), { usage: unknownUsage, costUsd: undefined });
 }
 
 /** What happens during a streamed ask. The last event of a stream is `reply`; an ask that fails makes the stream throw. */

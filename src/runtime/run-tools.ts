@@ -67,6 +67,13 @@ async function runOne(runtime: Runtime, run: Run): Promise<void> {
   ask.started?.add(call.id);
   ask.emit({ type: 'tool-call', call });
   const hosted = ask.hosted.get(call.id);
+  const mayRepeat = hosted !== undefined || ask.results.has(call.id) || ask.tools.byName.get(call.name)?.idempotent;
+  if (mayRepeat !== true && runtime.store.isDurable) {
+    // What may not run twice is on record before it runs once.
+    runtime.store.startTool(run.record.name, ask.askId, call.id);
+    await runtime.store.barrier();
+    if (signal.aborted) return;
+  }
   const result = await (hosted ?? ask.results.get(call.id) ?? toolResult(runtime, run));
   if (signal.aborted) return;
   if (hosted === undefined) ask.response?.toolPhase?.give(result);

@@ -53,7 +53,11 @@ export function spendOf(
 }
 
 /** Whether a failed call can have cost nothing: nobody heard it, or the server refused it. */
-export function costsNothing({ status, partialText, cause }: TroupeError): boolean {
+export function costsNothing({
+  status,
+  partialText,
+  cause,
+}: Pick<TroupeError, 'status' | 'partialText' | 'cause'>): boolean {
   if (neverConnected.has(String((cause as { readonly code?: unknown } | undefined)?.code))) return true;
   return status !== undefined && status >= 400 && partialText === undefined;
 }

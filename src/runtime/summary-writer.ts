@@ -2,7 +2,7 @@
 import type { Backend, ModelRequest } from '../../actors/backend.ts';
 import type { CompressionInput } from '../../actors/compression/strategy.ts';
 import { untilAborted } from '../../actors/until-aborted.ts';
-import type { Budget } from '../core/budget.ts';
+import type { Reservation } from '../core/budget.ts';
 import { Conversation } from '../core/conversation.ts';
 import { type Attempt, toTroupeError } from '../core/errors.ts';
 import { type Spend, totalTokens, unknownUsage } from '../core/usage.ts';
@@ -12,6 +12,7 @@ import { checkResponse } from './check-response.ts';
 import { promptBound } from './prompt-bound.ts';
 import { costsNothing, setAside, spendOf } from './spending.ts';
 import type { ModelPlace } from './token-book.ts';
+import { abandoned } from './work-logic.ts';
 
 /** The verbs that a strategy has beside its eyes. */
 export function writerOf(
@@ -22,7 +23,8 @@ export function writerOf(
   signal: AbortSignal,
 ): Pick<CompressionInput, 'write' | 'embed'> {
   const { writer, writerModel, embedder } = record.spec.compression;
-  const place = writer === undefined ? inUse : placeAt(runtime, writer, writerModel);
+  const usual = writer === undefined ? inUse : placeAt(runtime, writer);
+  const place = { ...usual, model: writerModel ?? usual.model };
   const embedding = embedder === undefined ? inUse.backend : runtime.backend(embedder);
   // A backend is asked one thing after the other: it has one place for each agent.
   let last: Promise<unknown> = Promise.resolve();
@@ -32,14 +34,34 @@ export function writerOf(
     return next;
   };
   const site: Site = { runtime, record, ask, signal };
-  return {
-    write: (prompt, maxTokens) => inTurn(() => written(site, place, prompt, maxTokens)),
-    embed:
-      embedding.embed === undefined
-        ? undefined
-        : (texts) => inTurn(() => embedded(site, embedding, embedder ?? inUse.name, texts)),
-  };
+  const write: CompressionInput['write'] = (prompt, maxTokens) => inTurn(() => written(site, place, prompt, maxTokens));
+  if (embedding.embed === undefined) return { write, embed: undefined };
+  const vectors: Embed = (texts) => inTurn(() => embedded(site, embedding, embedder ?? inUse.name, texts));
+  return { write, embed: sameFor(record, embedding, vectors) };
 }
+
+/** Strategies keep vectors by the function that made them: an agent has one for each backend, whatever it works for now. */
+function sameFor(record: AgentRecord, backend: Backend, now: Embed): Embed {
+  const ofRecord = embedders.get(record) ?? new WeakMap<Backend, Embedder>();
+  embedders.set(record, ofRecord);
+  const embedder = ofRecord.get(backend) ?? new Embedder(now);
+  ofRecord.set(backend, embedder);
+  embedder.now = now;
+  return embedder.embed;
+}
+
+type Embed = NonNullable<CompressionInput['embed']>;
+
+class Embedder {
+  now: Embed;
+  readonly embed: Embed = (texts) => this.now(texts);
+
+  constructor(now: Embed) {
+    this.now = now;
+  }
+}
+
+const embedders = new WeakMap<AgentRecord, WeakMap<Backend, Embedder>>();
 
 interface Site {
   readonly runtime: Runtime;
@@ -48,9 +70,9 @@ interface Site {
   readonly signal: AbortSignal;
 }
 
-function placeAt(runtime: Runtime, name: string, model: string | undefined): ModelPlace {
+function placeAt(runtime: Runtime, name: string): ModelPlace {
   const backend = runtime.backend(name);
-  return { name, backend, model: model ?? backend.model };
+  return { name, backend, model: backend.model };
 }
 
 async function written(
@@ -128,27 +150,27 @@ async function paid<Result>(
       ...(error && { error }),
     });
   };
-  let reservation: ReturnType<typeof setAside>;
+  const reservations: Reservation[] = [];
   try {
-    reservation = setAside(budgetOf(record, ask), runtime.prices, bounds);
+    for (const budget of [record.writerBudget, ask?.budget ?? record.budget]) {
+      const reservation = setAside(budget, runtime.prices, bounds);
+      if (reservation !== undefined) reservations.push(reservation);
+    }
     const { result, spend, model = bounds.model } = await work();
-    reservation?.settle(spend.costUsd);
+    for (const reservation of reservations) reservation.settle(spend.costUsd);
     admission.leave(agent, { ok: true, tokens: totalTokens(spend.usage) });
     close(spend, model);
     return result;
   } catch (thrown) {
     const error = toTroupeError(thrown, `Backend "${backend.kind}"`);
-    const isOurs = signal.aborted || error.code === 'TROUPE_ERR_BUDGET_EXCEEDED';
-    admission.leave(agent, { ok: false, error: isOurs ? undefined : error });
-    if (error.code !== 'TROUPE_ERR_BUDGET_EXCEEDED') {
-      if (costsNothing(error)) reservation?.release();
-      else reservation?.settle(undefined);
-      close({ usage: unknownUsage, costUsd: undefined }, bounds.model, error.summary);
+    const isUnmade = error.code === 'TROUPE_ERR_BUDGET_EXCEEDED';
+    // One that was too slow has failed; one that nobody waits for any more has not.
+    admission.leave(agent, { ok: false, error: isUnmade || error === abandoned ? undefined : error });
+    for (const reservation of reservations) {
+      if (isUnmade || costsNothing(error)) reservation.release();
+      else reservation.settle(undefined);
     }
+    if (!isUnmade) close({ usage: unknownUsage, costUsd: undefined }, bounds.model, error.summary);
     throw error;
   }
-}
-
-function budgetOf({ budget, writerBudget }: AgentRecord, ask: Ask | undefined): Budget | undefined {
-  return writerBudget ?? ask?.budget ?? budget;
 }

@@ -7,8 +7,11 @@
 import type { Backend } from '../../actors/backend.ts';
 import { knownFacts } from '../../actors/backends/backend-info.ts';
 import type { TokenCounter } from '../../actors/compression/token-counter.ts';
+import { untilAborted } from '../../actors/until-aborted.ts';
 import { type Calibration, isTruncated, learn, uncalibrated } from '../core/calibration.ts';
 import type { BackendKind } from '../core/catalog.ts';
+import { TroupeError } from '../core/errors.ts';
+import type { Clock } from '../core/seams.ts';
 import type { Message, ToolDefinition } from '../core/types.ts';
 
 /** A model at a backend. */
@@ -27,6 +30,12 @@ export interface Reported {
   readonly boundTokens: () => number;
   /** Tokens of the prompt as the server reports them; undefined when it does not. */
   readonly inputTokens: number | undefined;
+  readonly patience: Patience;
+}
+
+/** How long a server may take that is asked for its window. */
+export interface Patience {
+  readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
@@ -35,6 +44,8 @@ interface Entry {
   calibration: Calibration;
   /** Undefined: not asked yet; null: asked, and not known. */
   window?: number | null;
+  /** When a server that gave no answer may be asked again. */
+  askAgainAt?: number;
 }
 
 export class TokenBook {
@@ -46,23 +57,24 @@ export class TokenBook {
     return (window ?? undefined) || catalogWindow(place);
   }
 
-  /** The same, once the server was asked. Never rejects but for an abort. */
-  async askWindow(place: ModelPlace, signal: AbortSignal): Promise<number | undefined> {
+  /** The same, once the server was asked: five seconds at most, and once a minute. Never rejects but for an abort. */
+  async askWindow(place: ModelPlace, { clock, signal }: Patience): Promise<number | undefined> {
     const entry = this.#entry(place);
     const { backend, model } = place;
-    if (entry.window === undefined && backend.describeModel !== undefined) {
-      try {
-        entry.window = (await backend.describeModel(model, signal)).contextTokens ?? null;
-      } catch {
-        signal.throwIfAborted();
-      }
+    if (entry.window !== undefined || backend.describeModel === undefined) return this.window(place);
+    if (clock.now() < (entry.askAgainAt ?? 0)) return this.window(place);
+    const late = new AbortController();
+    const timer = clock.setTimeout(() => late.abort(noAnswer), longestAnswerMs);
+    const either = AbortSignal.any([signal, late.signal]);
+    try {
+      entry.window = (await untilAborted(backend.describeModel(model, either), either)).contextTokens ?? null;
+    } catch {
+      signal.throwIfAborted();
+      entry.askAgainAt = clock.now() + askAgainMs;
+    } finally {
+      clock.clearTimeout(timer);
     }
     return this.window(place);
-  }
-
-  /** A window that was learnt the hard way. */
-  noteWindow(place: ModelPlace, tokens: number): void {
-    this.#entry(place).window = tokens;
   }
 
   /** The counter of a model, with what was learnt so far. */
@@ -82,13 +94,13 @@ export class TokenBook {
    * prompt. What is far from suspicious is not counted for that.
    */
   async read(place: ModelPlace, reported: Reported): Promise<boolean> {
-    const { inputTokens, messages, tools, boundTokens, signal } = reported;
+    const { inputTokens, messages, tools, boundTokens, patience } = reported;
     if (inputTokens === undefined || inputTokens <= 0) return false;
     const entry = this.#entry(place);
     if (entry.counter === undefined && boundTokens() < inputTokens * suspiciousBytesPerToken + suspiciousGap)
       return false;
     const counter = await this.counter(place);
-    const contextTokens = isCloud(place) ? undefined : await this.askWindow(place, signal);
+    const contextTokens = isCloud(place) ? undefined : await this.askWindow(place, patience);
     const report = {
       count: counter.count({ messages: messages(), tools }),
       reportedTokens: inputTokens,
@@ -115,6 +127,10 @@ async function counterFor(model: string, calibration: Calibration): Promise<Toke
   const { openTokenCounter } = await import('../../actors/compression/token-counter.ts');
   return openTokenCounter(model, calibration);
 }
+
+const longestAnswerMs = 5000;
+const askAgainMs = 60_000;
+const noAnswer = new TroupeError('TROUPE_ERR_BACKEND_TIMEOUT', 'The server did not say what its model takes.');
 
 /** Bytes for each reported token, and beyond them, from which a report is looked into: English has 4 to 5, nothing more than 8. */
 const suspiciousBytesPerToken = 8;

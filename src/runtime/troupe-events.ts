@@ -14,6 +14,8 @@ import type { AgentWarning } from './warnings.ts';
 /** Events of a troupe, with their arguments. */
 export interface TroupeEvents {
   'agent-spawned': [agent: Agent];
+  /** An agent that the store has kept could not be brought back. It stays there. */
+  'resume-failed': [failure: { readonly agent: string; readonly error: TroupeError }];
   /** `backend: 'auto'` has chosen. */
   'backend-chosen': [choice: BackendChoice & { readonly agent: string }];
   /** A life of an agent ended: exactly once for each. */

@@ -1,6 +1,6 @@
 /** The options of a troupe, and their rules. */
 import type { Backend } from '../../actors/backend.ts';
-import type { Store } from '../../actors/store/store.ts';
+import type { Store, StoredAgent } from '../../actors/store/store.ts';
 import type { ChoicePolicy } from '../core/choice.ts';
 import { type Rule, rules } from '../core/options.ts';
 import type { PriceList } from '../core/prices.ts';
@@ -27,6 +27,11 @@ export interface TroupeOptions {
   readonly prices?: PriceList;
   /** Where conversations, asks and the ledger live. Default: `memoryStore()`. */
   readonly store?: Store;
+  /**
+   * The spec of an agent that the store has kept: what was stored of it is data, so this is where its tools come from, unless its
+   * `role` or `defaults` have them. `false` leaves it in the store. Default: as it was stored.
+   */
+  readonly resume?: (agent: StoredAgent) => AgentSpec | false;
   /** Is told what was tried and what failed, as `pino` and `console` take it. Default: nobody. */
   readonly logger?: Logger;
   /** Default: the process's clock. */
@@ -48,6 +53,7 @@ export const troupeRules: Readonly<Record<keyof TroupeOptions, Rule>> = {
   budgetUsd: rules.amount,
   prices: rules.object,
   store: rules.object,
+  resume: rules.callback,
   logger: rules.object,
   clock: rules.object,
   ids: rules.callback,

@@ -6,6 +6,7 @@
  */
 import { systemClock } from '../../actors/clock.ts';
 import { memoryStore } from '../../actors/store/memory.ts';
+import type { AskOutcome } from '../../actors/store/store.ts';
 import { McpPool } from '../../actors/tools/mcp-pool.ts';
 import type { McpEvent } from '../../actors/tools/mcp-pooled-server.ts';
 import { Budget, type BudgetWarning } from '../core/budget.ts';
@@ -22,6 +23,7 @@ import { type Agent, type AgentState, type ForkOptions, stateOf } from './agent.
 import type { AgentRecord, CallSpend, Counts, Runtime } from './agent-record.ts';
 import { type AgentSpec, modelAt, overrideSpec, resolveSpec } from './agent-spec.ts';
 import { currentPath } from './ask-path.ts';
+import { AskReference, type FoundAsk } from './ask-reference.ts';
 import { Backends, embeddedBackend } from './backends.ts';
 import { agentDead, bindAgentMachine } from './bind.ts';
 import type { Compression } from './compress.ts';
@@ -32,6 +34,7 @@ import { Mail } from './mail.ts';
 import { OpenAsks } from './open-asks.ts';
 import { Registry } from './registry.ts';
 import type { GroupOptions } from './restart.ts';
+import { resumeAgents } from './resume.ts';
 import { Supervisor } from './supervisor.ts';
 import { TokenBook } from './token-book.ts';
 import { Events, type TroupeEvents } from './troupe-events.ts';
@@ -90,10 +93,16 @@ export class Troupe implements AsyncDisposable {
   readonly #mcpPool: McpPool;
   readonly #mail: Mail;
   readonly #open = new OpenAsks();
+  /**
+   * The agents that its store has kept, once they are back; what they were asked goes on by itself. Rejects when the store cannot
+   * be read. Nothing is spawned before that is over.
+   */
+  readonly resumed: Promise<readonly Agent[]>;
   /** What its agents' MCP servers have besides tools. */
   readonly mcp: TroupeMcp;
   #buried: Spend = { usage: unknownUsage, costUsd: undefined };
   #closing: Promise<void> | undefined;
+  #isResuming = false;
 
   /** Use `createTroupe`. */
   constructor(options: TroupeOptions) {
@@ -120,6 +129,8 @@ export class Troupe implements AsyncDisposable {
     this.#mail = this.#makeMail();
     this.#registry = this.#makeRegistry();
     if (options.logger !== undefined) logTo(options.logger, this.#events);
+    this.resumed = options.store === undefined ? Promise.resolve([]) : this.#resume(options.resume);
+    this.resumed.catch(() => {});
   }
 
   /** The supervisor's running XState actor; the agents are its children. What its observers throw is dropped. */
@@ -186,6 +197,11 @@ export class Troupe implements AsyncDisposable {
     return sum;
   }
 
+  /** An ask by its id, of this process or of the one before, if its agent lives. */
+  handle(askId: string): AskReference {
+    return new AskReference(askId, () => this.#findAsk(askId), this.clock);
+  }
+
   /** Its backends and what went wrong so far. */
   health(): Health {
     const { fallbacks, restarts } = this.#supervisor.ref.getSnapshot().context;
@@ -221,7 +237,13 @@ export class Troupe implements AsyncDisposable {
   }
 
   #makeRuntime(options: TroupeOptions): Runtime {
-    const { store = memoryStore(), ids = counter(), random = Math.random, maxAskDepth = 8, limits = {} } = options;
+    const {
+      store = memoryStore(),
+      ids = counter(store.isDurable === true),
+      random = Math.random,
+      maxAskDepth = 8,
+      limits = {},
+    } = options;
     const clock = options.clock === undefined ? systemClock : guardClock(options.clock);
     const { tell } = this.#events;
     const { budgetUsd } = options;
@@ -273,6 +295,7 @@ export class Troupe implements AsyncDisposable {
     return new Registry({
       ...{ runtime, agents, supervisor: this.#supervisor, backends: this.#backends, mcpPool: this.#mcpPool },
       machine: bindAgentMachine(runtime),
+      isClosing: () => this.#closing !== undefined,
       buried: (record) => {
         this.#buried = addSpend(this.#buried, record);
       },
@@ -303,6 +326,53 @@ export class Troupe implements AsyncDisposable {
     throw new TroupeError('TROUPE_ERR_OPTION_INVALID', `There is no \`role\` "${role}"; there are "${known}".`);
   }
 
+  /** Brings back what the store has kept. */
+  async #resume(specOf: TroupeOptions['resume']): Promise<readonly Agent[]> {
+    this.#isResuming = true;
+    try {
+      return await resumeAgents({
+        ...{ runtime: this.#runtime, mail: this.#mail },
+        specOf: (stored) => {
+          const { spec = {}, backend, model, system } = stored;
+          const kept = { ...spec, backend, ...(model && { model }), ...(system && { system }) };
+          const given = specOf === undefined ? kept : specOf(stored);
+          return given === false ? undefined : this.#fullSpec(given);
+        },
+        start: async (stored, spec, conversation) => {
+          const { name } = stored;
+          const resolved = resolveSpec(`The stored agent "${name}"`, spec, this.#backends);
+          const start = () => this.#registry.start(name, resolved, conversation, { stored });
+          const agent = await this.#registry.naming(name, (taken) => this.#supervisor.spawn(name, taken, start));
+          const record = this.#registry.get(name)?.record;
+          if (record === undefined) throw agentDead(name, 'it ended at once');
+          return { agent, record };
+        },
+        failed: (agent, error) => this.#events.tell('resume-failed', { agent, error }),
+      });
+    } catch (thrown) {
+      throw this.#runtime.store.failed(thrown);
+    } finally {
+      this.#isResuming = false;
+    }
+  }
+
+  async #findAsk(askId: string): Promise<FoundAsk | undefined> {
+    await this.resumed;
+    for (const { record } of this.#registry.all()) {
+      const { name: agent } = record;
+      const ask = record.asks.get(askId);
+      if (ask !== undefined) return { agent, ask, cancel: () => this.#mail.cancel(record, ask) };
+      const outcome = record.settled.get(askId)?.outcome ?? (await this.#storedOutcome(agent, askId));
+      if (outcome !== undefined) return { agent, outcome };
+    }
+    return undefined;
+  }
+
+  async #storedOutcome(agent: string, askId: string): Promise<AskOutcome | undefined> {
+    const asks = await this.#runtime.store.asks(agent);
+    return asks.find((ask) => ask.askId === askId)?.outcome;
+  }
+
   /** The spec with the backend that fits its task. */
   async #choose(name: string, spec: AgentSpec): Promise<AgentSpec> {
     const { prices, budget } = this.#runtime;
@@ -322,13 +392,16 @@ export class Troupe implements AsyncDisposable {
     const spec = resolveSpec(`fork("${name}")`, overrideSpec(parent.spec.given, overrides), this.#backends);
     const { conversation } = parent;
     const groupCount = at === undefined ? conversation.groupCount : conversation.groupsWithin(at);
-    const start = () => this.#registry.start(name, spec, conversation.fork(groupCount, spec.system), parent);
+    const start = () =>
+      this.#registry.start(name, spec, conversation.fork(groupCount, spec.system), { forkedFrom: parent });
     const isAlive = this.#registry.isAlive(parent);
     return this.#naming(name, (taken) => this.#supervisor.fork(name, taken, isAlive, start));
   }
 
   async #naming(name: string, request: (taken: boolean) => Promise<Agent>): Promise<Agent> {
     if (this.#closing !== undefined && currentPath() === undefined) throw closed();
+    // A store that cannot be read is told of; the work goes on.
+    if (this.#isResuming) await this.resumed.catch(() => {});
     return this.#registry.naming(name, request);
   }
 
@@ -398,11 +471,13 @@ async function settled(promise: Promise<void>): Promise<PromiseSettledResult<voi
   return result;
 }
 
-function counter(): Ids {
+/** A counter for each kind. Where a store lasts longer than the process, with a mark of the process before it. */
+function counter(isDurable: boolean): Ids {
+  const mark = isDurable ? `${Date.now().toString(36)}-${Math.random().toString(36).slice(2, 8)}-` : '';
   const counts = new Map<string, number>();
   return (kind) => {
     const count = (counts.get(kind) ?? 0) + 1;
     counts.set(kind, count);
-    return `${kind}-${count}`;
+    return `${kind}-${mark}${count}`;
   };
 }

@@ -22,14 +22,27 @@ export function viewOf(log: Conversation, compressed: View['compressed'], system
   return { compressed, conversation };
 }
 
-/** The view of a fork that shares the first groups of the log; undefined when it goes back behind the compression. */
+/** The view of a fork that shares the first groups of the log; undefined when it goes back behind the compression. O(1). */
 export function forkedView(view: View | undefined, log: Conversation): View | undefined {
-  if (view === undefined || log.groupCount < view.compressed.groupCount) return undefined;
-  return viewOf(log, view.compressed);
+  if (view === undefined) return undefined;
+  const { head, kept, groupCount } = view.compressed;
+  const since = log.groupCount - groupCount;
+  if (since < 0) return undefined;
+  const conversation = view.conversation.fork(head.length + kept.length + since, log.system?.content);
+  return { compressed: view.compressed, conversation };
 }
 
-/** A session of a backend has heard all that was left out: it is no place to go on from. */
-function withoutSession(group: Group): Group {
+/** What is sent for an ask of an agent, or for its next one; undefined when that is the log itself. */
+export function viewInUse(
+  record: { readonly conversation: Conversation; readonly view: View | undefined },
+  ask: { readonly conversation: Conversation; readonly view: View | undefined } | undefined,
+): View | undefined {
+  if (ask === undefined) return record.view;
+  return ask.view ?? (ask.conversation === record.conversation ? record.view : undefined);
+}
+
+/** A session of a backend has heard something else than what is sent from now on: it is no place to go on from. */
+export function withoutSession(group: Group): Group {
   if (!group.some((message) => message.role === 'assistant' && message.session !== undefined)) return group;
   return group.map((message) => {
     if (message.role !== 'assistant' || message.session === undefined) return message;

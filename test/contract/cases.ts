@@ -1,6 +1,7 @@
 /** The contract: what every backend must do, case by case. */
 import { answerCases } from './answer-cases.ts';
 import type { Case } from './case.ts';
+import { embedCases } from './embed-cases.ts';
 import { failureCases } from './failure-cases.ts';
 import { lifeCases } from './life-cases.ts';
 import { toolCases } from './tool-cases.ts';
@@ -13,7 +14,7 @@ export interface CaseInWorld {
   readonly run: () => Promise<void>;
 }
 
-const cases: readonly Case[] = [...answerCases, ...toolCases, ...lifeCases, ...failureCases];
+const cases: readonly Case[] = [...answerCases, ...toolCases, ...lifeCases, ...failureCases, ...embedCases];
 
 /** All cases as they are in one world. */
 export function contractCases(world: World): readonly CaseInWorld[] {

@@ -5,6 +5,14 @@
 import { type Exchange, type FaultServer, faultServer } from '../helpers/fault-server.ts';
 import { anthropicDialect } from './anthropic-dialect.ts';
 import type { Body, Dialect } from './dialect.ts';
+import {
+  directiveOf,
+  type Embedded,
+  type EmbeddingDialect,
+  embeddingDialects,
+  tokensOf,
+  vectorOf,
+} from './embedding-dialects.ts';
 import { answer, type Failure, type Heard, type Said, type Tokens } from './model.ts';
 import { ollamaDialect } from './ollama-dialect.ts';
 import { openAiDialect } from './openai-dialect.ts';
@@ -20,6 +28,8 @@ export interface ModelServerOptions {
 export interface ModelServer extends Pick<FaultServer, 'url' | 'counts' | 'when' | 'close'> {
   /** What it was sent, in order. */
   readonly heard: readonly Heard[];
+  /** What it was asked to make vectors of, in order. */
+  readonly embedded: readonly Embedded[];
   /** What was wrong with it, each with the number of its request. */
   readonly violations: readonly string[];
   /** What its whole answers took. */
@@ -42,6 +52,7 @@ export const listedModel = 'contract-model';
 export async function modelServer(options: ModelServerOptions = {}): Promise<ModelServer> {
   const { bytewise = false, model = answer } = options;
   const heard: Heard[] = [];
+  const embedded: Embedded[] = [];
   const wrong: string[] = [];
   const held = new Set<() => void>();
   const watchers = new Set<() => void>();
@@ -69,12 +80,24 @@ export async function modelServer(options: ModelServerOptions = {}): Promise<Mod
       },
     });
   };
+  const embed = async (exchange: Exchange, dialect: EmbeddingDialect, body: Body) => {
+    const problems: string[] = [];
+    const told = dialect.hear(body, problems);
+    embedded.push(told);
+    wrong.push(...problems.map((problem) => `request ${embedded.length} for vectors: ${problem}`));
+    const { fails, hangs } = directiveOf(told);
+    if (fails !== undefined) return refuse(exchange, dialect, fails, told.model);
+    if (hangs) return void (await wait(new Promise((resolve) => exchange.response.once('close', resolve)), true));
+    exchange.reply(200, dialect.whole(told.texts.map(vectorOf), tokensOf(told.texts)));
+  };
   const server = await faultServer({
     ok: async (exchange) => {
       const { method, path, body } = exchange.request;
       const route = `${method} ${path.split('?')[0]}`;
       const dialect = dialects[route];
       if (dialect !== undefined && body !== undefined) return speak(exchange, dialect, body);
+      const vectors = embeddingDialects[route];
+      if (vectors !== undefined && body !== undefined) return embed(exchange, vectors, body);
       if (route === 'POST /v1/messages/count_tokens' && body !== undefined)
         return exchange.reply(200, { input_tokens: model(anthropicDialect.hear(body, [])).tokens.input });
       const facts = serverFacts[route];
@@ -82,7 +105,15 @@ export async function modelServer(options: ModelServerOptions = {}): Promise<Mod
     },
   });
   return {
-    ...{ url: server.url, counts: server.counts, when: server.when, close: server.close, heard, violations: wrong },
+    ...{
+      url: server.url,
+      counts: server.counts,
+      when: server.when,
+      close: server.close,
+      heard,
+      embedded,
+      violations: wrong,
+    },
     get ledger() {
       return ledger;
     },
@@ -121,7 +152,7 @@ const serverFacts: Readonly<Record<string, object>> = {
   'GET /props': { total_slots: 4, default_generation_settings: { n_ctx: 8192 } },
 };
 
-function refuse({ reply }: Exchange, dialect: Dialect, failure: Failure, model: string): void {
+function refuse({ reply }: Exchange, dialect: Pick<Dialect, 'refuse'>, failure: Failure, model: string): void {
   const { status, body } = dialect.refuse(failure, model);
   reply(status, body);
 }

@@ -6,7 +6,8 @@ import { expect } from 'vitest';
 import { type Tool, tool } from '../../actors/tools/tool.ts';
 import type { Agent } from '../../src/runtime/agent.ts';
 import type { AgentSpec } from '../../src/runtime/agent-spec.ts';
-import { createTroupe, type Troupe, type TroupeOptions } from '../../src/runtime/troupe.ts';
+import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts';
+import type { TroupeOptions } from '../../src/runtime/troupe-options.ts';
 import type { Seen } from './model.ts';
 import type { Place, PlaceOptions, World } from './worlds.ts';
 

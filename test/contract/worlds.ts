@@ -45,8 +45,9 @@ export interface World {
 /**
  * `model`: the scripted model answers. `whole`: answers can be asked for in one piece. `cost`: it tells what an answer cost.
  * `process`: it runs processes. `shell`: they run commands. `cut`: it can be caught in the middle of an answer.
+ * `vectors`: it makes vectors of texts.
  */
-export type Need = 'model' | 'whole' | 'cost' | 'process' | 'shell' | 'cut';
+export type Need = 'model' | 'whole' | 'cost' | 'process' | 'shell' | 'cut' | 'vectors';
 
 export interface PlaceOptions extends ModelServerOptions {
   /** False: the backend asks for whole answers. */
@@ -67,6 +68,11 @@ type HttpOptions = { readonly endpoint: string; readonly stream?: boolean };
 const sampling = ['temperature', 'topP', 'maxTokens', 'stop', 'seed'] as const;
 const noCost = 'its protocol tells no cost';
 const noProcess = 'it starts no process';
+const noVectors = 'it makes no vectors';
+
+/** The model for embeddings, where there is one. */
+export const vectorModel = 'contract-vectors';
+const own = { embeddingModel: vectorModel };
 
 function httpWorld(name: string, make: (options: HttpOptions) => Backend, more: Partial<World> = {}): World {
   return {
@@ -97,7 +103,7 @@ export function processWorld(
   return {
     ...{ name, parameters: ['maxTokens'], cacheTokens: ['cacheReadTokens', 'cacheWriteTokens'], timeoutMs: 60_000 },
     ...{ emptyAnswer: 'TROUPE_ERR_BACKEND_STREAM_CUT', addsToSystem: true },
-    lacks: { whole: 'it always streams' },
+    lacks: { whole: 'it always streams', vectors: noVectors },
     make: async ({ stream: _always, ...options }) => {
       const [server, cwd] = await Promise.all([modelServer(options), mkdtemp(join(tmpdir(), 'troupe-contract-'))]);
       const backend = make({ endpoint: server.url, cwd, env: { TROUPE_CONTRACT: cwd } });
@@ -118,20 +124,22 @@ const fakeClaude = new URL('../fixtures/claude/fake-claude.mjs', import.meta.url
 
 /** Every backend. */
 export const worlds: readonly World[] = [
-  httpWorld('openai', (options) => openai({ ...options, apiKey: 'contract-key' })),
-  httpWorld('llamaCpp', llamaCpp),
-  httpWorld('vllm', vllm),
-  httpWorld('lmStudio', lmStudio),
-  httpWorld('localAi', localAi),
-  httpWorld('ollama', (options) => ollama(options), { cacheTokens: [] }),
-  httpWorld('ollama by chat completions', (options) => ollama({ ...options, protocol: 'openai' })),
+  httpWorld('openai', (options) => openai({ ...options, ...own, apiKey: 'contract-key' })),
+  httpWorld('llamaCpp', (options) => llamaCpp({ ...options, ...own })),
+  httpWorld('vllm', (options) => vllm({ ...options, ...own })),
+  httpWorld('lmStudio', (options) => lmStudio({ ...options, ...own })),
+  httpWorld('localAi', (options) => localAi({ ...options, ...own })),
+  httpWorld('ollama', (options) => ollama({ ...options, ...own }), { cacheTokens: [] }),
+  httpWorld('ollama by chat completions', (options) => ollama({ ...options, ...own, protocol: 'openai' })),
   httpWorld('anthropic', (options) => anthropic({ ...options, apiKey: 'contract-key', model: 'claude-sonnet-5-5' }), {
     parameters: ['temperature', 'topP', 'maxTokens', 'stop'],
     cacheTokens: ['cacheReadTokens', 'cacheWriteTokens'],
+    lacks: { cost: noCost, process: noProcess, shell: noProcess, vectors: noVectors },
   }),
   httpWorld('offline', () => offline(), {
     lacks: {
       ...{ model: rulesOnly, whole: rulesOnly, cost: rulesOnly, process: noProcess, shell: noProcess },
+      ...{ vectors: noVectors },
       cut: 'it has answered before anybody can cut it short',
     },
   }),
@@ -146,7 +154,9 @@ export const worlds: readonly World[] = [
     (options) => subprocess({ ...options, backend: 'openai', wrapper: builtWrapper(), model: 'contract-model' }),
     {
       ...{ addsToSystem: false, blames: 'openai', repeats: ['400-context'] },
-      lacks: { whole: 'it always streams', cost: noCost, shell: 'its wrapper runs no commands' },
+      lacks: {
+        ...{ whole: 'it always streams', cost: noCost, shell: 'its wrapper runs no commands', vectors: noVectors },
+      },
     },
   ),
 ];

@@ -212,7 +212,7 @@ describe('a candidate', () => {
       model: 'llama3:8b',
       inference: 'local',
       price: freePrice,
-      capabilities: ['streaming', 'structured-output'],
+      capabilities: ['streaming', 'structured-output', 'embeddings'],
       contextTokens: 8192,
       available: true,
     });
@@ -231,7 +231,7 @@ describe('a candidate', () => {
       name: 'mine',
       model: 'my-own',
       price: { inputUsd: 1, outputUsd: 2 },
-      capabilities: ['streaming', 'structured-output', 'images'],
+      capabilities: ['streaming', 'structured-output', 'embeddings', 'images'],
       contextTokens: 2048,
       available: false,
       reason: 'it cools down',

@@ -141,6 +141,35 @@ describe('half-open', () => {
   test('what the server says is kept to', () => {
     expect(walked(halfOpen, fail('overloaded', 700)).coolDownMs).toBe(700);
   });
+
+  describe('when it was only asked to wait', () => {
+    const asked = [fail('overloaded', 150), cool];
+
+    test.each(['transient', 'timeout', 'protocol', 'overloaded'] as const)(
+      'one %s closes it and counts',
+      (errorClass) => {
+        const failures = { overloaded: 1, [errorClass]: errorClass === 'overloaded' ? 2 : 1 };
+        expect(walked(start(), ...asked, fail(errorClass))).toEqual({ ...untouched, failures });
+      },
+    );
+
+    test('what is one too many opens it all the same', () => {
+      const five = times(5, fail('transient'));
+      expect(walked(start(), ...five, ...asked, fail('transient'))).toMatchObject({
+        state: 'open',
+        coolDownMs: 60_000,
+      });
+      expect(walked(start({ allowedFailures: 0 }), ...asked, fail('transient')).state).toBe('open');
+      expect(walked(start(), ...asked, fail('quota')).state).toBe('open');
+      expect(walked(start(), ...times(6, asked).flat(), fail('transient')).state).toBe('open');
+    });
+
+    test('a doubt from before stays one', () => {
+      expect(walked(halfOpen, ...asked, fail('transient')).state).toBe('open');
+      const doubted = transition(breakerMachine, start({ allowedFailures: 0 }), fail('timeout'))[0];
+      expect(walked(doubted, cool, ...asked, fail('transient')).state).toBe('open');
+    });
+  });
 });
 
 /** The rules again, in plain words. */
@@ -175,10 +204,17 @@ class Model {
       this.coolDownMs = asked;
       return true;
     }
-    const count = (this.failures[errorClass] ?? 0) + 1;
+    const before = this.failures;
+    const count = (before[errorClass] ?? 0) + 1;
     this.failures = { ...this.failures, [errorClass]: count };
     const atOnce = errorClass === 'quota' || (errorClass === 'overloaded' && asked > 0);
-    if (this.state === 'closed' && !atOnce && count <= this.limits.allowedFailures) return false;
+    const isDoubted = Object.entries(before).some(
+      ([of, times]) => of === 'quota' || times > this.limits.allowedFailures,
+    );
+    if ((this.state === 'closed' || !isDoubted) && !atOnce && count <= this.limits.allowedFailures) {
+      Object.assign(this, { state: 'closed', class: null, coolDownMs: 0, openings: 0 });
+      return false;
+    }
     let ms = this.limits.coolDownMs;
     if (errorClass === 'quota') ms = this.limits.quotaCoolDownMs;
     for (let doubled = 0; doubled < this.openings; doubled += 1)
@@ -231,6 +267,7 @@ test('random walks go as the model goes', () => {
     'closed fail open',
     'closed succeed closed',
     'half-open cool half-open',
+    'half-open fail closed',
     'half-open fail half-open',
     'half-open fail open',
     'half-open succeed closed',

@@ -89,12 +89,22 @@ describe('askAsync', () => {
     await settle();
   });
 
-  test('two asks of one id at a time are refused, one after the other are not', async () => {
+  test('an id is that of one prompt: the same again joins it, also when it is answered; another is refused', async () => {
     const { agent } = await scene([{ text: 'a' }, { text: 'b' }]);
     const first = agent.askAsync('x', { askId: 'same' });
+    const joined = agent.ask('x', { askId: 'same' });
     expect(await outcome(agent.askAsync('y', { askId: 'same' }).wait())).toBe('TROUPE_ERR_OPTION_INVALID');
     expect(await outcome(first.wait())).toBe('a');
-    expect(await outcome(agent.ask('z', { askId: 'same' }))).toBe('b');
+    expect(await joined).toEqual(await first.wait());
+    expect(await agent.ask('x', { askId: 'same' })).toEqual(await first.wait());
+    expect(await outcome(agent.ask('z', { askId: 'same' }))).toBe('TROUPE_ERR_OPTION_INVALID');
+    expect(agent.messages().map(({ content }) => content)).toEqual(['x', 'a']);
+  });
+
+  test('a failed ask may be made again under its id', async () => {
+    const { agent } = await scene([{ error: down }, { text: 'a' }]);
+    expect(await outcome(agent.ask('x', { askId: 'same' }))).toBe('TROUPE_ERR_BACKEND_AUTH');
+    expect(await outcome(agent.ask('x', { askId: 'same' }))).toBe('a');
   });
 });
 

@@ -134,7 +134,6 @@ const takers = {
     agent.edge = message;
     if (!message.to.startsWith('tool-loop.approving')) agent.approvals.clear();
     if (message.to === 'idle') agent.askId = undefined;
-    if (message.to === 'compressing') note(agent, message, { kind: 'note', sign: 'compress', label: 'compressing' });
   },
   ask(agent, message) {
     if (message.phase === 'accepted') {
@@ -207,6 +206,15 @@ const takers = {
     agent.troubles += 1;
     mark(agent, message.at, 'restart', 'restart ' + message.restarts + (message.error ? ': ' + message.error.code : ''));
     note(agent, message, { kind: 'note', sign: 'bad', label: 'restart ' + message.restarts });
+  },
+  compressed(agent, message) {
+    const label = 'compressed ' + shortCount(message.tokensBefore) + ' → ' + shortCount(message.tokensAfter) + ' · ' + message.by;
+    note(agent, message, { kind: 'note', sign: message.error ? 'retry' : 'compress', label });
+  },
+  budget(agent, message) {
+    const label = message.budget + ': ' + Math.round(message.share * 100) + ' % of ' + shortUsd(message.limitUsd) + ' spent';
+    mark(agent, message.at, 'warn', label);
+    note(agent, message, { kind: 'note', sign: 'retry', label });
   },
   breaker(agent, message) {
     model.breakers.set(message.backend, message.state);

@@ -35,7 +35,7 @@ describe('a shorter text', () => {
       }),
       { seed, numRuns: 500 },
     );
-  });
+  }, 60_000);
 });
 
 describe('a shorter group', () => {
@@ -57,7 +57,7 @@ describe('a shorter group', () => {
       }),
       { seed, numRuns: 200 },
     );
-  });
+  }, 60_000);
 
   test.each([
     ['texts inside arguments', JSON.stringify({ path: 'a.txt', lines: ['b'.repeat(2000)] })],
