@@ -3,7 +3,7 @@
  * A machine's action that threw would put its agent into error for good, and an ask must be answered though the disk is full.
  */
 import type { Store } from '../../actors/store/store.ts';
-import { reasonOf, TroupeError } from '../core/errors.ts';
+import { isTroupeError, reasonOf, TroupeError } from '../core/errors.ts';
 
 /** What the runtime writes, none of which throws or rejects, and what it reads, which may reject, as `close` may. */
 export interface GuardedStore extends Omit<Store, 'barrier'> {
@@ -18,7 +18,8 @@ export interface GuardedStore extends Omit<Store, 'barrier'> {
 export function guardStore(store: Store, onFailure: (error: TroupeError) => void): GuardedStore {
   const failed = (cause: unknown) => {
     const message = `The store could not make a write durable: ${reasonOf(cause)}`;
-    const error = new TroupeError('TROUPE_ERR_STORE_FAILED', message, { cause });
+    const isStores = isTroupeError(cause) && cause.component === 'store';
+    const error = isStores ? cause : new TroupeError('TROUPE_ERR_STORE_FAILED', message, { cause });
     onFailure(error);
     return error;
   };
