@@ -103,8 +103,6 @@ export class Troupe implements AsyncDisposable {
   #buried: Spend = { usage: unknownUsage, costUsd: undefined };
   #closing: Promise<void> | undefined;
   #isResuming = false;
-  /** Why its store cannot be used at all. */
-  #unusable: TroupeError | undefined;
 
   /** Use `createTroupe`. */
   constructor(options: TroupeOptions) {
@@ -352,10 +350,7 @@ export class Troupe implements AsyncDisposable {
         failed: (agent, error) => this.#events.tell('resume-failed', { agent, error }),
       });
     } catch (thrown) {
-      const error = this.#runtime.store.failed(thrown);
-      // A store that is another's, damaged or too new is not worked beside. One that fails otherwise is told of.
-      if (error.code !== 'TROUPE_ERR_STORE_FAILED') this.#unusable = error;
-      throw error;
+      throw this.#runtime.store.failed(thrown);
     } finally {
       this.#isResuming = false;
     }
@@ -405,8 +400,8 @@ export class Troupe implements AsyncDisposable {
 
   async #naming(name: string, request: (taken: boolean) => Promise<Agent>): Promise<Agent> {
     if (this.#closing !== undefined && currentPath() === undefined) throw closed();
-    if (this.#isResuming || this.#unusable !== undefined) await this.resumed.catch(() => {});
-    if (this.#unusable !== undefined) throw this.#unusable;
+    // A store that cannot be read is told of; the work goes on.
+    if (this.#isResuming) await this.resumed.catch(() => {});
     return this.#registry.naming(name, request);
   }
 
