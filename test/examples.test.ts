@@ -19,6 +19,7 @@ import { main as cheapModel } from '../examples/08-cheap-model.ts';
 import { main as localModel } from '../examples/09-local-model.ts';
 import { main as devToProd } from '../examples/10-dev-to-prod.ts';
 import { main as dataGateway } from '../examples/11-data-gateway.ts';
+import { main as experts } from '../examples/12-experts.ts';
 import { type ModelServer, modelServer } from './contract/server.ts';
 import { type FakeClaude, fakeClaude } from './helpers/fake-claude.ts';
 import { type Fault, type FaultServer, faultServer } from './helpers/fault-server.ts';
@@ -171,6 +172,40 @@ describe('11-data-gateway, with a real MCP server', () => {
   });
 });
 
+test('12-experts', async () => {
+  expect(await output(experts)).toEqual([
+    'The answers are written down beforehand, and a token is taken to be four characters: this proves',
+    'arithmetic, not quality. Whether narrow experts on a cheap model find as much is another question.',
+    '1 generalist on sonnet: five questions, all files sent again with each',
+    '  sonnet: 15093 input × $2 / 1,000,000 = $0.030186',
+    '  sonnet: 45 output × $10 / 1,000,000 = $0.000450',
+    '  sum $0.030636',
+    '2 the same, asked all five at once',
+    '  sonnet: 3011 input × $2 / 1,000,000 = $0.006022',
+    '  sonnet: 44 output × $10 / 1,000,000 = $0.000440',
+    '  sum $0.006462',
+    '  instead of $0.030636: 78.9 % less, 1 : 4.7',
+    '3 five experts, each with its files, and an orchestrator on sonnet',
+    '  sonnet: 3083 input × $2 / 1,000,000 = $0.006166',
+    '  sonnet: 51 output × $10 / 1,000,000 = $0.000510',
+    '  sum $0.006676',
+    '  instead of $0.030636: 78.2 % less, 1 : 4.6',
+    '4 the experts on haiku, the orchestrator on sonnet',
+    '  haiku: 3031 input × $0.1 / 1,000,000 = $0.000303',
+    '  haiku: 45 output × $0.5 / 1,000,000 = $0.000023',
+    '  sonnet: 52 input × $2 / 1,000,000 = $0.000104',
+    '  sonnet: 6 output × $10 / 1,000,000 = $0.000060',
+    '  sum $0.000490',
+    '  instead of $0.030636: 98.4 % less, 1 : 62.6',
+    '5 the experts on a model of this machine, free, the orchestrator on sonnet',
+    '  sonnet: 52 input × $2 / 1,000,000 = $0.000104',
+    '  sonnet: 6 output × $10 / 1,000,000 = $0.000060',
+    '  sum $0.000164',
+    '  instead of $0.030636: 99.5 % less, 1 : 186.8',
+    "1, 2 and 4 were run; the troupe's own account of them: $0.037588",
+  ]);
+});
+
 describe.each([
   ['05-fastify', fastify],
   ['06-express', express],
@@ -308,6 +343,13 @@ test('no example is left out', () => {
   const files = readdirSync(new URL('../examples', import.meta.url)).filter((name) => /^\d.*\.ts$/.test(name));
   expect(files.sort()).toEqual([
     ...['01-ask.ts', '02-tools.ts', '03-review.ts', '04-fallback.ts', '05-fastify.ts', '06-express.ts'],
-    ...['07-claude.ts', '08-cheap-model.ts', '09-local-model.ts', '10-dev-to-prod.ts', '11-data-gateway.ts'],
+    ...[
+      '07-claude.ts',
+      '08-cheap-model.ts',
+      '09-local-model.ts',
+      '10-dev-to-prod.ts',
+      '11-data-gateway.ts',
+      '12-experts.ts',
+    ],
   ]);
 });

@@ -224,14 +224,20 @@ class AnswerWatch {
     for (const fields of messagesIn(json)) {
       if (fields?.['id'] !== this.#id || 'method' in fields || this.#isAnswered) continue;
       this.#isAnswered = true;
-      this.#isMalformed = !JSONRPCMessageSchema.safeParse(fields).success;
+      // A list among the events of a stream is dropped by the SDK.
+      const isDropped = this.#events !== undefined && isList(json);
+      this.#isMalformed = isDropped || !JSONRPCMessageSchema.safeParse(fields).success;
     }
   }
 }
 
 function messagesIn(json: string) {
-  if (!json.trimStart().startsWith('[')) return [parseFields(json)];
+  if (!isList(json)) return [parseFields(json)];
   return (parseFields(`{"list":${json}}`)?.['list'] as readonly unknown[] | undefined)?.map(asFields) ?? [];
+}
+
+function isList(json: string): boolean {
+  return json.trimStart().startsWith('[');
 }
 
 /** The id of the request that a post carries. */

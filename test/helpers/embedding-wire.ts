@@ -1,5 +1,5 @@
 /** Embeddings from the server's side: OpenAI's `/v1/embeddings` and Ollama's `/api/embed`, and the faults that they can have. */
-import type { Fault } from './fault-server.ts';
+import type { Fault, FaultServer } from './fault-server.ts';
 import { type Dialect, httpFaults } from './http-faults.ts';
 
 /** The texts that every fault is asked about, and what comes when nothing is wrong. */
@@ -35,6 +35,11 @@ const typedError: Dialect['error'] = (message, type = 'invalid_request_error', c
   error: { message, type, code, param: null },
 });
 
+/** The texts that a request sent. */
+export function inputOf({ body: sent }: FaultServer['requests'][number]): readonly string[] {
+  return sent?.['input'] as string[];
+}
+
 /** Answers with this body, which may be text that `JSON.stringify` cannot write. */
 const body = (answer: object | string): Fault => {
   return ({ reply }) => reply(200, answer, { 'content-type': 'application/json' });
@@ -57,6 +62,7 @@ const badLists: Readonly<Record<string, readonly unknown[]>> = {
   'too-many': [first, second, second],
   none: [],
   lengths: [first, [1, 2, 3]],
+  'all-empty': [[], []],
   ...Object.fromEntries(Object.entries(badVectors).map(([name, vector]) => [name, [first, vector]])),
 };
 
