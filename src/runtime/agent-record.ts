@@ -122,6 +122,8 @@ export interface Runtime {
   readonly tokens: TokenBook;
   readonly tell: Tell;
   readonly counts: Counts;
+  /** Whether the troupe is being closed. */
+  isClosing(): boolean;
 }
 
 /** What is counted and shown nowhere else. */

@@ -85,12 +85,14 @@ export class Ask {
   readonly conversation: Conversation;
   /** The tool that asked, and for which ask; undefined when none did. */
   readonly outer: AskPath | undefined;
-  /** The form that its answer must have; undefined when any will do. */
-  readonly form: OutputForm | undefined;
+  /** The form that its answer must have, as said by who asks it, or asks it again; undefined when any will do. */
+  form: OutputForm | undefined;
   readonly replay: Replay;
   /** What it may spend; undefined when nothing above it has a limit either. */
   readonly budget: Budget | undefined;
   readonly isNamed: boolean;
+  /** Whether it was asked in a process before this one. */
+  readonly isReadmitted: boolean;
   /** Tokens of conversation that it may send; undefined when it has no limit of its own. */
   readonly maxTokens: number | undefined;
   /** What is sent of the conversation for this ask alone; undefined when that is the agent's view. */
@@ -153,6 +155,7 @@ export class Ask {
     this.prompt = { role: 'user', content: prompt, ...(images.length === 0 ? {} : { images }) };
     this.signal = signal;
     this.isNamed = options.isNamed;
+    this.isReadmitted = options.accepted !== undefined;
     this.acceptedAt = options.accepted?.acceptedAt ?? clock.now();
     this.deadlineAt = options.accepted?.deadlineAt ?? this.acceptedAt + timeoutMs;
     this.reply = new Promise((resolve, reject) => {

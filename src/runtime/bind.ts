@@ -9,6 +9,7 @@ import { agentMachine } from '../../machines/agent.ts';
 import type { AgentContext, AgentEvent, BackendChoice, WorkInput } from '../../machines/agent-types.ts';
 import type { Group } from '../core/conversation.ts';
 import { type ErrorDetails, TroupeError, toTroupeError } from '../core/errors.ts';
+import { upperBound } from '../core/token-bounds.ts';
 import type { Json } from '../core/types.ts';
 import { unknownUsage } from '../core/usage.ts';
 import { type AgentRecord, type Runtime, workOf } from './agent-record.ts';
@@ -19,6 +20,7 @@ import { account, callModel } from './call-model.ts';
 import { compress, limitOf, placeOf } from './compress.ts';
 import type { Reply } from './reply.ts';
 import { runTools } from './run-tools.ts';
+import { worthCounting } from './token-book.ts';
 import { resultsOf } from './tool-results.ts';
 import { withoutSession } from './view.ts';
 import { workLogic } from './work-logic.ts';
@@ -31,7 +33,7 @@ export function bindAgentMachine(runtime: Runtime): typeof agentMachine {
       runTools: workLogic((input, abort) => runTools(runtime, input, abort)),
       compress: workLogic((input, abort) => compress(runtime, input, abort)),
       wait: workLogic(({ ms }, { signal }) => sleep(runtime.clock, ms, signal)),
-      chooseBackend: workLogic((input) => chooseBackend(runtime, input)),
+      chooseBackend: workLogic((input, { signal }) => chooseBackend(runtime, input, signal)),
     },
     actions: {
       'let in who waits outside': ({ context }) => {
@@ -93,7 +95,7 @@ function askIdOf(event: AgentEvent): string | undefined {
 }
 
 /** The step's group: the prompt if it is the first, the model's message, and a result for each of its calls. */
-function appendStep(runtime: Runtime, record: AgentRecord, ask: Ask): void {
+export function appendStep(runtime: Runtime, record: AgentRecord, ask: Ask): void {
   const { name, spec } = record;
   const { response, conversation } = ask;
   if (response === undefined) return;
@@ -160,7 +162,9 @@ export function reject(runtime: Runtime, record: AgentRecord, ask: Ask, error: T
     attempts: ask.attempts,
     partialText: error.partialText ?? (`${ask.kept}${ask.partialText}` || undefined),
   };
-  runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', ...error.summary });
+  // What a process before this one was asked, the next one answers.
+  if (!(ask.isReadmitted && runtime.isClosing()))
+    runtime.store.settleAsk(record.name, ask.askId, { kind: 'error', ...error.summary });
   if (ask.isNamed)
     record.settled.add(ask.askId, { prompt: ask.prompt.content, outcome: { kind: 'error', ...error.summary } });
   const full = error.with(details);
@@ -176,7 +180,7 @@ function afterBarrier({ store }: Runtime, ask: Ask, settle: () => void): void {
 }
 
 /** The next backend of the chain, unless the caller has seen text of the failed call: that must not come twice. */
-async function chooseBackend(runtime: Runtime, input: WorkInput): Promise<BackendChoice> {
+async function chooseBackend(runtime: Runtime, input: WorkInput, signal: AbortSignal): Promise<BackendChoice> {
   const { record, ask } = workOf(runtime, input);
   const failure = ask.failures.at(-1);
   const giveUp = (): BackendChoice => {
@@ -193,10 +197,20 @@ async function chooseBackend(runtime: Runtime, input: WorkInput): Promise<Backen
   const { summary } = failure;
   ask.emit({ type: 'fallback', backend: next, error: summary });
   runtime.tell('fallback', { agent: record.name, askId: ask.askId, from: input.backend, to: next, error: summary });
-  const place = placeOf(runtime, record, next);
-  const limit = limitOf(record, runtime.tokens.window(place));
-  const { tokens } = record.actor.getSnapshot().context;
-  return { kind: 'use', backend: next, compressFirst: limit !== null && tokens > limit };
+  return { kind: 'use', backend: next, compressFirst: await isTooMuchFor(runtime, record, ask, next, signal) };
+}
+
+/** Whether what an ask sends may be more than another backend takes; one that must be asked for that is, if it is worth it. */
+async function isTooMuchFor(runtime: Runtime, record: AgentRecord, ask: Ask, backend: string, signal: AbortSignal) {
+  const tokens = record.actor.getSnapshot().context.tokens + (ask.prompted ? 0 : upperBound([ask.prompt]));
+  const place = placeOf(runtime, record, backend);
+  const { clock } = runtime;
+  const isWorthAsking = tokens > worthCounting;
+  const window = isWorthAsking
+    ? await runtime.tokens.askWindow(place, { clock, signal })
+    : runtime.tokens.window(place);
+  const limit = limitOf(record, window);
+  return limit !== null && tokens > limit;
 }
 
 /** One failure as it is; those of several backends as one error that names each. */

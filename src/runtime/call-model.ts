@@ -26,6 +26,7 @@ import { promptBound } from './prompt-bound.ts';
 import { refuseRepeats } from './repeated-calls.ts';
 import { costsNothing, defaultMaxTokens, setAside, spendOf } from './spending.ts';
 import { type Misfit, outputInvalid, type Sent } from './structured-output.ts';
+import { worthCounting } from './token-book.ts';
 import { hostedResults } from './tool-results.ts';
 import { viewInUse } from './view.ts';
 import { Watch } from './watch.ts';
@@ -313,9 +314,9 @@ async function succeed(runtime: Runtime, call: Call, input: WorkInput, response:
   };
   if (ask.response.toolCalls.length === 0) return { ...fence, ...measured, kind: 'text' };
   ask.hosted = hostedResults(ask.response);
-  if (runtime.store.isDurable) runtime.store.putStep(record.name, ask.askId, assistantMessage(response));
   refuseRepeats(record, ask);
   const mayRun = ask.stuck === undefined && input.step < record.spec.maxSteps;
+  if (mayRun && runtime.store.isDurable) runtime.store.putStep(record.name, ask.askId, assistantMessage(response));
   const approvals = mayRun ? await neededApprovals(runtime, record, ask, abort.signal) : [];
   return { ...fence, ...measured, kind: 'tool-calls', approvals };
 }
@@ -354,9 +355,6 @@ async function readTokens(runtime: Runtime, call: Call, inputTokens: number | un
   return limitOf(record, await tokens.askWindow(call, patience)) ?? undefined;
 }
 
-/** Tokens below which no server has cut a prompt, and none is asked how much it takes. */
-const worthCounting = 1000;
-
 /** Calls of an answer that was cut or filtered may be cut themselves: they never run. */
 function runnable(response: ModelResponse): ModelResponse {
   const { unified } = response.finishReason;
@@ -385,7 +383,10 @@ function fail(runtime: Runtime, call: Call, input: WorkInput, thrown: TroupeErro
   const facts = { class: error.class, retryable, retryAfterMs, retries: input.retries, delivered: shown };
   const delayMs = retryDelayMs({ ...facts, remainingMs: ask.deadlineAt - nowMs }, runtime.random);
   const mayRetry =
-    delayMs !== null && input.retries < record.spec.maxRetries && thrown.code !== 'TROUPE_ERR_BACKEND_COOLING';
+    delayMs !== null &&
+    input.retries < record.spec.maxRetries &&
+    thrown.code !== 'TROUPE_ERR_BACKEND_COOLING' &&
+    !(error.class === 'timeout' && hasOther(call));
   const retryInMs = mayRetry && runtime.retryBudget.mayRetry() ? delayMs : null;
   if (retryInMs !== null) ask.emit({ type: 'retry', error: summary });
   if (wasMade) {
@@ -395,6 +396,11 @@ function fail(runtime: Runtime, call: Call, input: WorkInput, thrown: TroupeErro
   }
   ask.keepPartial();
   return { kind: 'failed', askId: input.askId, attempt: input.attempt, class: error.class, retryInMs, shown };
+}
+
+/** Whether another backend is left. Then silence, which takes long to notice, is not waited for twice. */
+function hasOther({ record, ask, name }: Call): boolean {
+  return record.spec.chain.some((other) => other !== name && !ask.failedBackends.has(other));
 }
 
 /** Where the tools are missing no backend is at fault, and no other one helps. */

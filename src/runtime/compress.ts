@@ -57,7 +57,8 @@ export async function compress(runtime: Runtime, input: WorkInput, abort: AbortC
   if (hasOwnView(record, ask)) return { tokens: tokensBefore };
   const { tokensAfter } = done.compression;
   const tokens = tokensAfter + done.around;
-  const learnt = overflowed && known === null ? Math.max(tokens, tokensAfter * 2) : limit;
+  const mayLearn = overflowed && known === null && record.spec.compression.strategy?.name !== 'none';
+  const learnt = mayLearn ? Math.max(tokens, tokensAfter * 2) : limit;
   return { tokens, ...(isFirst && learnt !== null ? { limitTokens: learnt } : {}) };
 }
 
@@ -148,11 +149,12 @@ async function compressed(runtime: Runtime, work: Work) {
       ...{ protectedHeadGroups: keepFirst, protectedTailGroups: keepLast },
       ...writerOf(runtime, record, ask, place, AbortSignal.any([signal, writing.signal])),
     });
-    const { by, before, after, head, kept, problem } = plan;
-    const view: View | undefined =
-      by === 'nothing' ? undefined : viewOf(log, { head, kept, groupCount: groups.length });
-    const compression: Compression = { ...told, by, tokensBefore: before, tokensAfter: after, problem };
-    return { view, compression, around };
+    const { before, after, head, kept, problem } = plan;
+    // What is no shorter is no gain, and a session of the backend's own would be lost for it.
+    const by = after < before ? plan.by : 'nothing';
+    const view = by === 'nothing' ? undefined : viewOf(log, { head, kept, groupCount: groups.length });
+    const tokensAfter = view === undefined ? before : after;
+    return { view, compression: { ...told, by, tokensBefore: before, tokensAfter, problem }, around };
   } catch (thrown) {
     signal.throwIfAborted();
     const problem = toTroupeError(thrown, 'The compression');

@@ -19,7 +19,7 @@ import { currentPath, offPath, pathRefusal, waitFor } from './ask-path.ts';
 import { agentDead, failureOf, mailboxFull, reject } from './bind.ts';
 import { replyOf } from './reply.ts';
 import type { AnsweredAsk } from './settled-asks.ts';
-import { outputForm } from './structured-output.ts';
+import { outputForm, outputInvalid } from './structured-output.ts';
 
 const noImages: readonly Image[] = [];
 
@@ -84,39 +84,40 @@ export class Mail {
    */
   deliver(record: AgentRecord, ask: Ask, mayJoin = true): Ask {
     const running = mayJoin && ask.isNamed ? record.asks.get(ask.askId) : undefined;
-    if (running !== undefined && running.prompt.content === ask.prompt.content) return running;
+    if (running?.prompt.content === ask.prompt.content && this.#join(record, running, ask)) return running;
     this.#deliver(record, ask);
     return ask;
   }
 
-  /** Takes up an ask that a process before this one accepted; undefined when its time is over. */
-  readmit(record: AgentRecord, stored: StoredAskState, place: 'in-hand' | 'queued' = 'queued'): Ask | undefined {
+  /** Lets who asks wait for an ask in progress; false when it would wait for itself. */
+  #join(record: AgentRecord, running: Ask, { outer, form }: Ask): boolean {
+    if (outer !== undefined) {
+      if (pathRefusal(record, outer, this.#runtime.maxAskDepth) !== undefined) return false;
+      running.onSettled(waitFor(record, outer));
+    }
+    running.form ??= form;
+    return true;
+  }
+
+  /** An ask that a process before this one accepted: the agent has it, and it is watched. */
+  readmit(record: AgentRecord, stored: StoredAskState): Ask {
     const { askId, prompt, images = noImages, acceptedAt, deadlineAt } = stored;
-    const { clock } = this.#runtime;
     const { spec, budget } = record;
     const conversation = spec.stateless ? new Conversation(spec.system) : record.conversation;
     const ask = new Ask(prompt, {
-      ...{
-        askId,
-        timeoutMs: 0,
-        signal: undefined,
-        images,
-        clock,
-        conversation,
-        outer: undefined,
-        form: undefined,
-        budget,
-      },
-      ...{ replay: spec.replay, maxTokens: undefined, isNamed: true, accepted: { acceptedAt, deadlineAt } },
+      ...{ askId, timeoutMs: 0, images, clock: this.#runtime.clock, conversation, budget, replay: spec.replay },
+      ...{ signal: undefined, outer: undefined, form: undefined, maxTokens: undefined },
+      ...{ isNamed: true, accepted: { acceptedAt, deadlineAt } },
     });
     record.asks.set(askId, ask);
     this.#watch(record, ask);
-    if (deadlineAt <= clock.now()) {
-      reject(this.#runtime, record, ask, failureOf(record.actor.getSnapshot().context, ask, { type: 'expire' }));
-      return undefined;
-    }
-    if (place === 'queued') this.#send(record, ask);
     return ask;
+  }
+
+  /** Ends the asks of an agent whose time is over. */
+  expireOverdue(record: AgentRecord): void {
+    const now = this.#runtime.clock.now();
+    for (const ask of record.asks.values()) if (ask.deadlineAt <= now) this.#end(record, ask, 'expire');
   }
 
   #deliver(record: AgentRecord, ask: Ask): void {
@@ -138,16 +139,15 @@ export class Mail {
     }
     const answered = ask.isNamed ? record.settled.answered(askId) : undefined;
     if (answered !== undefined) {
-      answerAgain(record, ask, answered);
+      answerAgain(this.#runtime, record, ask, answered);
       return;
     }
     record.asks.set(askId, ask);
     const { store } = this.#runtime;
     store.putAsk({ agent: record.name, askId, prompt, ...(images && { images }), acceptedAt, deadlineAt });
     this.#watch(record, ask);
-    if (record.isResuming) this.#wait(record, ask);
-    else if (record.spec.mailboxPolicy === 'wait' && (record.outside.length > 0 || isFull(record)))
-      this.#wait(record, ask);
+    const mustWait = record.isResuming || record.outside.length > 0;
+    if (mustWait || (record.spec.mailboxPolicy === 'wait' && isFull(record))) this.#wait(record, ask);
     else this.#send(record, ask);
   }
 
@@ -192,7 +192,7 @@ export class Mail {
   }
 
   #fill(record: AgentRecord): void {
-    while (record.outside.length > 0 && this.#host.isAlive(record) && !isFull(record)) {
+    while (record.outside.length > 0 && this.#host.isAlive(record) && !record.isResuming && !isFull(record)) {
       const next = record.outside.shift();
       if (next !== undefined && next.outcome === undefined) this.#send(record, next);
     }
@@ -207,10 +207,10 @@ export class Mail {
       ask.decided();
     } else if (record.asks.get(askId) !== ask) {
       // It is settled or was refused; the id may be another's by now.
-    } else if (at < 0) {
+    } else if (at < 0 && !record.isResuming) {
       record.actor.send(event);
     } else {
-      record.outside.splice(at, 1);
+      if (at >= 0) record.outside.splice(at, 1);
       reject(this.#runtime, record, ask, failureOf(record.actor.getSnapshot().context, ask, event));
     }
   }
@@ -225,14 +225,13 @@ export class Mail {
       this.#host.deadLetter(record, askId, undeliverable);
       return undeliverable;
     }
-    if (asks.has(askId)) {
-      return new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`askId\` "${askId}" is that of an ask in progress.`);
-    }
     if (signal?.aborted || outer?.signal.aborted) {
       const message = `The \`signal\` of the ask to "${name}", or of the tool that asks, was aborted already.`;
       return new TroupeError('TROUPE_ERR_ASK_CANCELLED', message);
     }
-    return outer && pathRefusal(record, outer, this.#runtime.maxAskDepth);
+    const refusal = outer && pathRefusal(record, outer, this.#runtime.maxAskDepth);
+    if (refusal !== undefined || !asks.has(askId)) return refusal;
+    return new TroupeError('TROUPE_ERR_OPTION_INVALID', `\`askId\` "${askId}" is that of an ask in progress.`);
   }
 }
 
@@ -273,10 +272,23 @@ const askRules: Readonly<Record<keyof AskOptions | 'prompt', Rule>> = {
   schema: (value) => (typeof value === 'function' ? undefined : rules.object(value)),
 };
 
-/** Answers an ask that was answered before. */
-function answerAgain({ name: agent }: AgentRecord, ask: Ask, { prompt, reply }: AnsweredAsk): void {
-  const { askId } = ask;
-  const message = `\`askId\` "${askId}" is that of another prompt, which was answered.`;
-  if (prompt === ask.prompt.content) ask.resolve(replyOf(agent, askId, reply));
-  else ask.reject(new TroupeError('TROUPE_ERR_OPTION_INVALID', message, { agent, askId }));
+/** Answers an ask that was answered before, once that answer is durable. */
+function answerAgain(runtime: Runtime, { name: agent }: AgentRecord, ask: Ask, answered: AnsweredAsk): void {
+  const { askId, deadlineAt } = ask;
+  const { clock, store } = runtime;
+  if (answered.prompt !== ask.prompt.content) {
+    const message = `\`askId\` "${askId}" is that of another prompt, which was answered.`;
+    ask.reject(new TroupeError('TROUPE_ERR_OPTION_INVALID', message, { agent, askId }));
+    return;
+  }
+  const answer = async () => {
+    const reply = replyOf(agent, askId, answered.reply);
+    const read = ask.form === undefined ? reply : await ask.form.read(reply.text);
+    if ('problem' in read) throw outputInvalid(read.problem, reply.text);
+    ask.resolve({ ...reply, output: read.output });
+  };
+  const settle = () => void answer().catch((thrown) => ask.reject(toTroupeError(thrown, `Agent "${agent}"`)));
+  const timer = clock.setTimeout(settle, deadlineAt - clock.now());
+  ask.onSettled(() => clock.clearTimeout(timer));
+  store.barrier().then(settle, settle);
 }

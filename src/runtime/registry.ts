@@ -7,7 +7,6 @@
  * L4  Nothing here is O(agents) but what is done for all of a group.
  */
 import { createActor } from 'xstate';
-import type { StoredAgent } from '../../actors/store/store.ts';
 import type { McpPool } from '../../actors/tools/mcp-pool.ts';
 import type { AgentInput, Death } from '../../machines/agent-types.ts';
 import { Budget } from '../core/budget.ts';
@@ -24,7 +23,7 @@ import { agentDead, type bindAgentMachine, reject } from './bind.ts';
 import { limitOf, placeOf } from './compress.ts';
 import { promptBound } from './prompt-bound.ts';
 import { type GroupOptions, nextRestart, type ResolvedGroup, resolveGroup } from './restart.ts';
-import { storableSpec } from './resume.ts';
+import { type Kept, storableSpec } from './resume.ts';
 import { SettledAsks } from './settled-asks.ts';
 import type { Supervisor } from './supervisor.ts';
 import { forkedView, type View } from './view.ts';
@@ -113,11 +112,12 @@ export class Registry {
     name: string,
     spec: ResolvedSpec,
     conversation: Conversation,
-    { forkedFrom, stored }: { readonly forkedFrom?: AgentRecord; readonly stored?: StoredAgent } = {},
+    { forkedFrom, kept }: { readonly forkedFrom?: AgentRecord; readonly kept?: Kept } = {},
   ): Agent {
     const { runtime } = this.#host;
-    const createdAt = stored?.createdAt ?? runtime.clock.now();
-    const view = forkedView(forkedFrom?.view, conversation);
+    const createdAt = kept?.createdAt ?? runtime.clock.now();
+    const view = kept === undefined ? forkedView(forkedFrom?.view, conversation) : kept.view;
+    const { usage, costUsd } = kept?.spent ?? { usage: unknownUsage, costUsd: undefined };
     const tokens = tokensAtStart(conversation, view, forkedFrom);
     const parent = currentPath()?.agent;
     const life = { restarts: 0, pausedUntil: 0, pauseMs: 0, lastError: undefined, endedItself: false, parent };
@@ -128,9 +128,12 @@ export class Registry {
       writerBudget: writerBudgetOf(name, spec, runtime),
       actor: this.#makeActor(name, spec, { messages: conversation.length, tokens, mailbox: [] }),
       mcp: spec.mcp.length === 0 ? undefined : new AgentMcp(this.#host.mcpPool, spec.mcp),
-      ...{ settled: new SettledAsks(), isResuming: stored !== undefined },
-      ...{ asks: new Map(), outside: [], usage: unknownUsage, costUsd: undefined },
+      ...{ settled: new SettledAsks(), isResuming: kept !== undefined },
+      ...{ asks: new Map(), outside: [], usage, costUsd },
     };
+    if (kept === undefined) this.#store(record, forkedFrom);
+    budget?.charge(costUsd ?? 0);
+    kept?.restore(record);
     const agent = new Agent(record, this.#host.agents);
     this.#coming.delete(name);
     this.#entries.set(name, { record, agent });
@@ -139,7 +142,6 @@ export class Registry {
       parent.life.children ??= new Set();
       parent.life.children.add(record);
     }
-    if (stored === undefined) this.#store(record, forkedFrom);
     record.actor.start();
     runtime.tell('agent-spawned', agent);
     const warning = toolsWarning(spec, this.#host.backends);
@@ -157,6 +159,8 @@ export class Registry {
       ...(Object.keys(data).length > 0 && { spec: data }),
       ...(forkedFrom && { parent: { name: forkedFrom.name, groupCount: conversation.groupCount } }),
     });
+    // A conversation that it was given is its own from now on.
+    if (forkedFrom === undefined) for (const group of conversation.groups()) store.appendGroup(name, group);
     if (view !== undefined) store.putView(name, view.compressed);
   }
 
@@ -311,7 +315,7 @@ export class Registry {
 function tokensAtStart(conversation: Conversation, view: View | undefined, parent: AgentRecord | undefined): number {
   const isAsParent = parent !== undefined && (view !== undefined || parent.view === undefined);
   if (isAsParent) return parent.actor.getSnapshot().context.tokens;
-  return conversation.groupCount === 0 ? 0 : promptBound(conversation, [], []);
+  return conversation.groupCount === 0 ? 0 : promptBound(view?.conversation ?? conversation, [], []);
 }
 
 /** A limit of its own beside those of the agent: a summary must have room in both. */

@@ -6,20 +6,22 @@
  * V2  A tool call that had begun when the process ended is not made again, unless its tool is `idempotent`: the model is told.
  * V3  Calls that wait for a decision wait again. Deadlines are those of the clock on the wall: what is over is rejected.
  * V4  A call of a backend that was in flight is one call in the ledger, of which nothing is known.
+ * V5  What was spent is spent: nothing is asked of a backend before every budget knows it.
  */
-import type { StoredAgent, StoredAskState } from '../../actors/store/store.ts';
+import type { LedgerSum, StoredAgent, StoredAskState } from '../../actors/store/store.ts';
 import { Conversation } from '../core/conversation.ts';
 import { type TroupeError, toTroupeError } from '../core/errors.ts';
 import type { AssistantMessage, JsonObject } from '../core/types.ts';
-import { unknownUsage } from '../core/usage.ts';
+import { addSpend, type Spend, unknownUsage } from '../core/usage.ts';
 import type { Agent } from './agent.ts';
 import type { AgentRecord, Runtime } from './agent-record.ts';
 import type { AgentSpec, FallbackTarget } from './agent-spec.ts';
 import { neededApprovals } from './approval.ts';
 import type { Ask } from './ask.ts';
+import { appendStep } from './bind.ts';
 import type { Mail } from './mail.ts';
 import { failedResult } from './tool-results.ts';
-import { viewOf } from './view.ts';
+import { type View, viewOf } from './view.ts';
 
 /** What it needs of the troupe. */
 export interface ResumeHost {
@@ -28,87 +30,150 @@ export interface ResumeHost {
   /** The whole spec of a stored agent: what was stored, with the tools and whatever else is no data. */
   specOf(stored: StoredAgent): AgentSpec | undefined;
   /** Brings it up without writing it again. */
-  start(
-    stored: StoredAgent,
-    spec: AgentSpec,
-    conversation: Conversation,
-  ): Promise<{ agent: Agent; record: AgentRecord }>;
+  start(stored: StoredAgent, spec: AgentSpec, conversation: Conversation, kept: Kept): Promise<Agent>;
+  /** Spent by agents that are not there. */
+  spentByOthers(spend: Spend): void;
   /** An agent, or one of its asks, could not be brought back. It stays in the store. */
   failed(agent: string, error: TroupeError): void;
 }
 
-/** Brings back every agent of the store; gives those that came. */
-export async function resumeAgents(host: ResumeHost): Promise<Agent[]> {
-  const { store } = host.runtime;
-  const agents: Agent[] = [];
-  for (const call of await store.openCalls()) {
-    const { agent, askId, backend, model } = call;
-    const at = host.runtime.clock.now();
-    store.addUsage({ agent, askId, backend, model, at, calls: 1, usage: unknownUsage, costUsd: undefined });
-  }
-  for (const stored of await store.agents()) {
-    try {
-      const agent = await resumeAgent(host, stored);
-      if (agent !== undefined) agents.push(agent);
-    } catch (thrown) {
-      host.failed(stored.name, toTroupeError(thrown, `Agent "${stored.name}"`));
-    }
-  }
-  return agents;
+/** What a stored agent has besides its spec and its conversation. */
+export interface Kept {
+  readonly createdAt: number;
+  readonly view: View | undefined;
+  readonly spent: Spend;
+  /** Gives it its asks, before anybody can know of it. */
+  restore(record: AgentRecord): void;
 }
 
-async function resumeAgent(host: ResumeHost, stored: StoredAgent): Promise<Agent | undefined> {
+/** An agent that is back, with its asks. */
+interface Returned {
+  readonly agent: Agent;
+  readonly record: AgentRecord;
+  /** Undefined when it had none in hand. */
+  readonly inHand: { readonly ask: Ask; readonly stored: StoredAskState } | undefined;
+}
+
+/** Brings back every agent of the store; gives those that came. What they were asked goes on by itself. */
+export async function resumeAgents(host: ResumeHost): Promise<Agent[]> {
+  const { runtime } = host;
+  const { store, clock } = runtime;
+  for (const { agent, askId, backend, model } of await store.openCalls())
+    store.addUsage({ agent, askId, backend, model, at: clock.now(), calls: 1, usage: unknownUsage, costUsd: undefined });
+  const stored = await store.agents();
+  const { spentBy, others } = accounts(await store.ledger(), stored);
+  host.spentByOthers(others);
+  const returned: Returned[] = [];
+  for (const [index, one] of stored.entries()) {
+    if (runtime.isClosing()) return [];
+    // There may be very many of them, and other work.
+    if (index % 50 === 49) await new Promise(setImmediate);
+    const spent = spentBy.get(one.name) ?? nothing;
+    const agent = await bringBack(host, one, spent).catch((thrown) => {
+      if (!runtime.isClosing()) host.failed(one.name, toTroupeError(thrown, `Agent "${one.name}"`));
+    });
+    if (agent === undefined) host.spentByOthers(spent);
+    else returned.push(agent);
+  }
+  for (const one of returned) {
+    const { name } = one.agent;
+    takeUp(host, one).catch((thrown) => host.failed(name, toTroupeError(thrown, `Agent "${name}"`)));
+  }
+  return returned.map(({ agent }) => agent);
+}
+
+const nothing: Spend = { usage: unknownUsage, costUsd: undefined };
+
+/** What each stored agent has spent, and all others together. Of the day of its birth, what had its name before counts too. */
+function accounts(ledger: readonly LedgerSum[], agents: readonly StoredAgent[]) {
+  const born = new Map(agents.map(({ name, createdAt }) => [name, new Date(createdAt).toISOString().slice(0, 10)]));
+  const spentBy = new Map<string, Spend>();
+  let others = nothing;
+  for (const sum of ledger) {
+    const birth = born.get(sum.agent);
+    if (birth === undefined || sum.day < birth) others = addSpend(others, sum);
+    else spentBy.set(sum.agent, addSpend(spentBy.get(sum.agent) ?? nothing, sum));
+  }
+  return { spentBy, others };
+}
+
+async function bringBack(host: ResumeHost, stored: StoredAgent, spent: Spend): Promise<Returned | undefined> {
   const { store } = host.runtime;
-  const { name, system } = stored;
+  const { name, createdAt } = stored;
   const spec = host.specOf(stored);
   if (spec === undefined) return undefined;
-  const conversation = new Conversation(system);
+  const conversation = new Conversation(spec.system);
   for (const group of await store.groups(name)) conversation.append(group);
-  const view = await store.view(name);
+  const kept = await store.view(name);
+  const view = kept && viewOf(conversation, kept);
   const asks = await store.asks(name);
-  const { agent, record } = await host.start(stored, spec, conversation);
-  if (view !== undefined) record.view = viewOf(conversation, view);
-  for (const { askId, prompt, outcome } of asks)
-    if (outcome !== undefined) record.settled.add(askId, { prompt, outcome });
-  const open = asks.filter(({ outcome }) => outcome === undefined);
-  const inHand = open.find(({ groups, step }) => groups > 0 || step !== undefined);
-  if (inHand !== undefined) await takeUp(host, record, inHand);
-  for (const ask of open) if (ask !== inHand) host.mail.readmit(record, ask);
-  record.isResuming = false;
-  host.mail.letIn(record);
-  return agent;
+  let returned: Omit<Returned, 'agent'> | undefined;
+  const restore = (record: AgentRecord) => {
+    returned = { record, inHand: restoreAsks(host.mail, record, asks) };
+  };
+  const agent = await host.start(stored, spec, conversation, { createdAt, view, spent, restore });
+  return returned && { agent, ...returned };
 }
 
-/** Goes on with the ask that the agent had in hand. */
-async function takeUp({ runtime, mail }: ResumeHost, record: AgentRecord, stored: StoredAskState): Promise<void> {
-  const { step } = stored;
-  const ask = mail.readmit(record, stored, 'in-hand');
-  if (ask === undefined) return;
-  ask.prompted = stored.groups > 0;
-  ask.steps = stored.groups + (step === undefined ? 0 : 1);
-  const approvals = step === undefined ? [] : await restoreStep(runtime, record, ask, step);
-  if (ask.outcome !== undefined) return;
-  const tools = step !== undefined;
-  record.actor.send({ type: 'resume', askId: ask.askId, step: stored.groups + 1, approvals, tools });
+/** Gives the one that it had in hand; the others wait outside until that is taken up. */
+function restoreAsks(mail: Mail, record: AgentRecord, asks: readonly StoredAskState[]): Returned['inHand'] {
+  let inHand: Returned['inHand'];
+  for (const stored of asks) {
+    const { askId, prompt, outcome, groups, step } = stored;
+    if (outcome !== undefined) {
+      record.settled.add(askId, { prompt, outcome });
+      continue;
+    }
+    const ask = mail.readmit(record, stored);
+    if (inHand === undefined && (groups > 0 || step !== undefined)) inHand = { ask, stored };
+    else record.outside.push(ask);
+  }
+  return inHand;
 }
 
-/** The answer that wanted tools, as if it had just come; gives the calls that somebody must decide on. */
-async function restoreStep(
-  runtime: Runtime,
-  record: AgentRecord,
-  ask: Ask,
-  { message, started }: NonNullable<StoredAskState['step']>,
-): Promise<readonly string[]> {
+/** Lets it go on with what it was asked. */
+async function takeUp({ runtime, mail }: ResumeHost, { record, inHand }: Returned): Promise<void> {
+  try {
+    mail.expireOverdue(record);
+    if (inHand !== undefined) await goOn(runtime, record, inHand);
+  } finally {
+    record.isResuming = false;
+    mail.letIn(record);
+    if (record.wanted !== undefined) record.actor.send({ type: 'compress' });
+  }
+}
+
+/** Goes on with the ask that the agent had in hand, unless it is over. */
+async function goOn(runtime: Runtime, record: AgentRecord, { ask, stored }: NonNullable<Returned['inHand']>) {
+  const { groups, step } = stored;
+  ask.prompted = groups > 0;
+  ask.steps = groups + (step === undefined ? 0 : 1);
+  if (step !== undefined) {
+    // The answer that wanted tools, as if it had just come.
+    ask.response = responseOf(step.message);
+    ask.started = new Set(step.started);
+  }
+  const isOver = () => record.asks.get(ask.askId) !== ask;
+  const approvals = step === undefined || isOver() ? [] : await restoreTools(runtime, record, ask, step.started);
+  if (!isOver()) {
+    record.actor.send({ type: 'resume', askId: ask.askId, step: groups + 1, approvals, tools: step !== undefined });
+  } else if (step !== undefined && runtime.record(record.name) === record) {
+    appendStep(runtime, record, ask);
+  }
+}
+
+/** The tools of the step; gives the calls that somebody must decide on. */
+async function restoreTools(runtime: Runtime, record: AgentRecord, ask: Ask, started: readonly string[]) {
   const { signal } = new AbortController();
   const mcpTools = await record.mcp?.tools(record.tools, signal).catch(() => undefined);
   ask.tools = mcpTools ?? record.tools;
-  ask.response = responseOf(message);
-  for (const call of ask.response.toolCalls) {
-    const isIdempotent = ask.tools.byName.get(call.name)?.idempotent === true;
-    if (started.includes(call.id) && !isIdempotent) ask.results.set(call.id, failedResult(call, cutOff));
+  for (const call of ask.response?.toolCalls ?? []) {
+    const tool = ask.tools.byName.get(call.name);
+    // A tool that is not ours ran where the backend is, or may have run when it was.
+    const mayRun = tool !== undefined && (tool.idempotent === true || !started.includes(call.id));
+    if (!mayRun) ask.results.set(call.id, failedResult(call, cutOff));
   }
-  // Who has begun was allowed to.
-  return started.length > 0 ? [] : neededApprovals(runtime, record, ask, signal);
+  return neededApprovals(runtime, record, ask, signal);
 }
 
 const cutOff = 'This call was interrupted by the end of the process; whether it had an effect is not known.';

@@ -128,6 +128,9 @@ async function counterFor(model: string, calibration: Calibration): Promise<Toke
   return openTokenCounter(model, calibration);
 }
 
+/** Tokens below which no server has cut a prompt, and none is asked how much it takes. */
+export const worthCounting = 1000;
+
 const longestAnswerMs = 5000;
 const askAgainMs = 60_000;
 const noAnswer = new TroupeError('TROUPE_ERR_BACKEND_TIMEOUT', 'The server did not say what its model takes.');

@@ -6,7 +6,6 @@
  */
 import { systemClock } from '../../actors/clock.ts';
 import { memoryStore } from '../../actors/store/memory.ts';
-import type { AskOutcome } from '../../actors/store/store.ts';
 import { McpPool } from '../../actors/tools/mcp-pool.ts';
 import type { McpEvent } from '../../actors/tools/mcp-pooled-server.ts';
 import { Budget, type BudgetWarning } from '../core/budget.ts';
@@ -268,6 +267,7 @@ export class Troupe implements AsyncDisposable {
       budget: budgetUsd === undefined ? undefined : new Budget('troupe', budgetUsd, { onWarning: onBudget }),
       onBudget,
       counts: { lateResults: 0 },
+      isClosing: () => this.#closing !== undefined,
     };
   }
 
@@ -281,7 +281,7 @@ export class Troupe implements AsyncDisposable {
       compress: async (record: AgentRecord) => {
         if (!this.#registry.isAlive(record)) throw agentDead(record.name, 'it was killed or has crashed');
         record.wanted ??= whenDone<Compression>();
-        record.actor.send({ type: 'compress' });
+        if (!record.isResuming) record.actor.send({ type: 'compress' });
         return record.wanted.promise;
       },
       kill: async (record: AgentRecord, reason: string) => {
@@ -338,14 +338,14 @@ export class Troupe implements AsyncDisposable {
           const given = specOf === undefined ? kept : specOf(stored);
           return given === false ? undefined : this.#fullSpec(given);
         },
-        start: async (stored, spec, conversation) => {
-          const { name } = stored;
+        start: ({ name }, spec, conversation, kept) => {
           const resolved = resolveSpec(`The stored agent "${name}"`, spec, this.#backends);
-          const start = () => this.#registry.start(name, resolved, conversation, { stored });
-          const agent = await this.#registry.naming(name, (taken) => this.#supervisor.spawn(name, taken, start));
-          const record = this.#registry.get(name)?.record;
-          if (record === undefined) throw agentDead(name, 'it ended at once');
-          return { agent, record };
+          const start = () => this.#registry.start(name, resolved, conversation, { kept });
+          return this.#registry.naming(name, (taken) => this.#supervisor.spawn(name, taken, start));
+        },
+        spentByOthers: (spend) => {
+          this.#buried = addSpend(this.#buried, spend);
+          this.#runtime.budget?.charge(spend.costUsd ?? 0);
         },
         failed: (agent, error) => this.#events.tell('resume-failed', { agent, error }),
       });
@@ -358,19 +358,22 @@ export class Troupe implements AsyncDisposable {
 
   async #findAsk(askId: string): Promise<FoundAsk | undefined> {
     await this.resumed;
-    for (const { record } of this.#registry.all()) {
+    const { store } = this.#runtime;
+    const records = this.#registry.all().map(({ record }) => record);
+    for (const record of records) {
       const { name: agent } = record;
       const ask = record.asks.get(askId);
       if (ask !== undefined) return { agent, ask, cancel: () => this.#mail.cancel(record, ask) };
-      const outcome = record.settled.get(askId)?.outcome ?? (await this.#storedOutcome(agent, askId));
+      const outcome = record.settled.get(askId)?.outcome;
+      if (outcome === undefined) continue;
+      await store.barrier();
+      return { agent, outcome };
+    }
+    for (const { name: agent } of records) {
+      const outcome = (await store.asks(agent)).find((stored) => stored.askId === askId)?.outcome;
       if (outcome !== undefined) return { agent, outcome };
     }
     return undefined;
-  }
-
-  async #storedOutcome(agent: string, askId: string): Promise<AskOutcome | undefined> {
-    const asks = await this.#runtime.store.asks(agent);
-    return asks.find((ask) => ask.askId === askId)?.outcome;
   }
 
   /** The spec with the backend that fits its task. */
