@@ -1,17 +1,17 @@
 /** `troupe ask [prompt...]`: one ask; the answer is shown while it arrives. */
 import { text as readAll } from 'node:stream/consumers';
 import { loadMcpConfig } from '../../actors/tools/mcp-config-file.ts';
+import type { BackendChoice } from '../core/choice.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { ModelParameters } from '../core/types.ts';
-import { createTroupe } from '../runtime/troupe.ts';
 import { autoBackend, explanation } from './auto-backend.ts';
-import { type BackendFlags, type Choice, chooseBackend } from './choose-backend.ts';
-import { onInterrupt } from './interrupt.ts';
+import { type Choice, chooseBackend } from './choose-backend.ts';
+import { onTroupe } from './interrupt.ts';
+import { type AgentFlags, type Extras, engage } from './kept-agent.ts';
 import { showAnswer } from './show-answer.ts';
 import { note, plain } from './terminal.ts';
 
-export interface AskFlags extends BackendFlags {
-  readonly auto?: true;
+export interface AskFlags extends AgentFlags {
   readonly explain?: true;
   readonly system?: string;
   readonly fallback?: readonly string[];
@@ -24,30 +24,38 @@ export interface AskFlags extends BackendFlags {
 
 /** Asks and prints the answer; gives the exit code. */
 export async function askCommand(words: readonly string[], flags: AskFlags): Promise<number> {
-  const { prompt, task } = await promptOf(words);
-  const route = await routeOf({ prompt, task }, flags);
-  if (route === undefined) return 0;
-  const { backend, model, backends } = route;
-  const { system, fallback = [], temperature, maxTokens, mcpConfig } = flags;
+  const asked = await promptOf(words);
+  if (flags.explain && !flags.auto) {
+    process.stdout.write(`${explanation(await autoChoice(asked, flags))}\n`);
+    return 0;
+  }
+  const extras = await extrasOf(flags);
+  const choose = () => (flags.auto ? autoRoute(asked, flags) : chooseBackend(flags));
+  const { options, bringUp } = await engage(flags, { name: 'ask', extras, choose });
+  return onTroupe(options, async (troupe, stop) => {
+    troupe.on('approval-needed', ({ agent, call }) => {
+      troupe.agent(agent)?.approve(call, { deny: 'nobody is there to allow it.' });
+    });
+    const agent = await bringUp(troupe);
+    const stream = agent.stream(asked.prompt, { timeoutMs: flags.timeout * 1000, signal: stop.now });
+    if (flags.json) process.stdout.write(`${JSON.stringify(await stream.reply, undefined, 2)}\n`);
+    else await showAnswer(stream);
+    return 0;
+  });
+}
+
+/** What the agent is made from besides its route. */
+async function extrasOf({ system, fallback, temperature, maxTokens, mcpConfig }: AskFlags): Promise<Extras> {
   const parameters: ModelParameters = {
     ...(temperature !== undefined && { temperature }),
     ...(maxTokens !== undefined && { maxTokens }),
   };
-  const mcp = mcpConfig === undefined ? {} : await loadMcpConfig(mcpConfig);
-  const troupe = createTroupe({ backends });
-  const stop = onInterrupt();
-  try {
-    const where = { backend, fallback, mcp, ...(model !== undefined && { model }) };
-    const agent = await troupe.spawn('ask', { ...where, parameters, ...(system !== undefined && { system }) });
-    troupe.on('approval-needed', ({ call }) => agent.approve(call, { deny: 'nobody is there to allow it.' }));
-    const stream = agent.stream(prompt, { timeoutMs: flags.timeout * 1000, signal: stop.signal });
-    if (flags.json) process.stdout.write(`${JSON.stringify(await stream.reply, undefined, 2)}\n`);
-    else await showAnswer(stream);
-    return 0;
-  } finally {
-    stop.release();
-    await troupe.close();
-  }
+  return {
+    ...(Object.keys(parameters).length > 0 && { parameters }),
+    ...(fallback !== undefined && { fallback }),
+    ...(system !== undefined && { system }),
+    ...(mcpConfig !== undefined && { mcp: await loadMcpConfig(mcpConfig) }),
+  };
 }
 
 interface Prompt {
@@ -69,28 +77,26 @@ async function promptOf(words: readonly string[]): Promise<Prompt> {
 /** About right in any language: a token is four letters of ours, or a Chinese character and a bit. */
 const bytesPerToken = 4;
 
-/** Where the prompt goes; undefined when it was only asked where it would go. */
-async function routeOf({ prompt, task }: Prompt, flags: AskFlags): Promise<Choice | undefined> {
-  const { auto, explain, maxTokens, mcpConfig, system = '' } = flags;
-  if (!auto && !explain) return await chooseBackend(flags);
+/** Where `--auto` sends the prompt, which is said on standard error. */
+async function autoRoute(asked: Prompt, flags: AskFlags): Promise<Choice> {
+  const choice = await autoChoice(asked, flags);
+  const { backend, model, score } = choice;
+  const line = `Using ${backend}, ${plain(model)}, for a score of ${score}. --explain says why.`;
+  note(flags.explain ? explanation(choice) : line);
+  return { backend, model, backends: {} };
+}
+
+async function autoChoice({ prompt, task }: Prompt, flags: AskFlags): Promise<BackendChoice> {
+  const { maxTokens, mcpConfig, system = '' } = flags;
   if (flags.backend !== undefined || flags.model !== undefined || flags.endpoint !== undefined) {
     const message =
       '`--auto` and `--explain` choose backend and model: leave out `--backend`, `--model` and `--endpoint`.';
     throw new TroupeError('TROUPE_ERR_OPTION_INVALID', message);
   }
-  const choice = await autoBackend({
+  return autoBackend({
     task,
     inputTokens: Math.ceil(Buffer.byteLength(system + prompt) / bytesPerToken),
     ...(maxTokens !== undefined && { outputTokens: maxTokens }),
     ...(mcpConfig !== undefined && { needs: ['tools'] }),
   });
-  const { backend, model, score } = choice;
-  if (!auto) {
-    process.stdout.write(`${explanation(choice)}\n`);
-    return undefined;
-  }
-  note(
-    explain ? explanation(choice) : `Using ${backend}, ${plain(model)}, for a score of ${score}. --explain says why.`,
-  );
-  return { backend, model, backends: {} };
 }

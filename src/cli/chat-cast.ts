@@ -34,16 +34,25 @@ const commands: Readonly<Record<string, Command>> = {
   exit: { usage: '/exit', help: 'leave; so does Ctrl-D', run: (cast) => cast.leave() },
 };
 
+interface CastSetup {
+  /** Of every agent of the chat. */
+  readonly spec: AgentSpec;
+  /** Names of agents that are kept and are not of this chat. */
+  readonly others: ReadonlySet<string>;
+  readonly first: Agent;
+}
+
 export class Cast {
   readonly #troupe: Troupe;
   readonly #spec: AgentSpec;
+  readonly #others: ReadonlySet<string>;
   #current: Agent;
   #isOver = false;
 
-  /** `spec` is that of every agent of the chat. */
-  constructor(troupe: Troupe, spec: AgentSpec, first: Agent) {
+  constructor(troupe: Troupe, { spec, others, first }: CastSetup) {
     this.#troupe = troupe;
     this.#spec = spec;
+    this.#others = others;
     this.#current = first;
   }
 
@@ -68,6 +77,7 @@ export class Cast {
 
   async fork(name: string): Promise<string> {
     const parent = this.#current;
+    if (this.#others.has(name)) throw wrong(`"${oneLine(name)}" is kept from before: give another name.`);
     this.#current = await parent.fork(name === '' ? this.#freeName() : name);
     const known = count(parent.messages().length, 'message');
     return `${this.#current.name} knows ${known} of ${parent.name}. Back: /switch ${parent.name}`;
@@ -140,7 +150,8 @@ export class Cast {
   #freeName(): string {
     const stem = this.#current.name.replace(/-\d+$/, '');
     let number = 2;
-    while (this.#troupe.agent(`${stem}-${number}`) !== undefined) number += 1;
+    const isTaken = (name: string) => this.#others.has(name) || this.#troupe.agent(name) !== undefined;
+    while (isTaken(`${stem}-${number}`)) number += 1;
     return `${stem}-${number}`;
   }
 }

@@ -2,16 +2,18 @@
 import { codeTools } from '../../actors/tools/code-tools.ts';
 import { loadMcpConfig } from '../../actors/tools/mcp-config-file.ts';
 import { isTroupeError } from '../core/errors.ts';
-import { createTroupe } from '../runtime/troupe.ts';
+import type { Troupe } from '../runtime/troupe.ts';
 import { Cast } from './chat-cast.ts';
 import { Draft, type Entry } from './chat-draft.ts';
 import { ChatLines } from './chat-lines.ts';
 import { Permission } from './chat-permission.ts';
-import { type BackendFlags, chooseBackend } from './choose-backend.ts';
+import { chooseBackend } from './choose-backend.ts';
+import { onTroupe, type Stop } from './interrupt.ts';
+import { type AgentFlags, type Extras, engage } from './kept-agent.ts';
 import { showAnswer } from './show-answer.ts';
 import { note, oneLine } from './terminal.ts';
 
-export interface ChatFlags extends BackendFlags {
+export interface ChatFlags extends AgentFlags {
   readonly system?: string;
   readonly fallback?: readonly string[];
   readonly mcpConfig?: string;
@@ -20,18 +22,25 @@ export interface ChatFlags extends BackendFlags {
 }
 
 /** Chats until the input ends; gives the exit code. */
-export async function chatCommand({ system, fallback = [], mcpConfig, code, ...flags }: ChatFlags): Promise<number> {
-  const { backend, model, backends } = await chooseBackend(flags);
-  const mcp = mcpConfig === undefined ? {} : await loadMcpConfig(mcpConfig);
-  const troupe = createTroupe({ backends });
-  try {
-    const route = { backend, fallback, mcp, ...(model !== undefined && { model }) };
-    const tools = code === undefined ? [] : codeTools(code).map((tool) => ({ ...tool, approve: true }));
-    const spec = { ...route, tools, ...(system !== undefined && { system }) };
-    return await new Chat(new Cast(troupe, spec, await troupe.spawn('chat', spec))).run();
-  } finally {
-    await troupe.close();
-  }
+export async function chatCommand(flags: ChatFlags): Promise<number> {
+  const extras = await extrasOf(flags);
+  const choose = () => chooseBackend(flags);
+  const { options, spec, others, bringUp } = await engage(flags, { name: 'chat', extras, choose });
+  const work = async (troupe: Troupe, stop: Stop) => {
+    const cast = new Cast(troupe, { spec, others, first: await bringUp(troupe) });
+    return new Chat(cast, stop.soon).run();
+  };
+  // Ctrl-C cancels an answer here, and no more than that.
+  return onTroupe(options, work, ['SIGTERM']);
+}
+
+async function extrasOf({ system, fallback, mcpConfig, code }: ChatFlags): Promise<Extras> {
+  return {
+    ...(fallback !== undefined && { fallback }),
+    ...(system !== undefined && { system }),
+    ...(code !== undefined && { tools: codeTools(code).map((tool) => ({ ...tool, approve: true })) }),
+    ...(mcpConfig !== undefined && { mcp: await loadMcpConfig(mcpConfig) }),
+  };
 }
 
 class Chat {
@@ -43,8 +52,11 @@ class Chat {
   #answer: AbortController | undefined;
   #code = 0;
 
-  constructor(cast: Cast) {
+  /** `soon`: aborted when the chat is to end; an answer that is running is waited for. */
+  constructor(cast: Cast, soon: AbortSignal) {
     this.#cast = cast;
+    if (soon.aborted) this.#leave(143);
+    else soon.addEventListener('abort', () => this.#leave(143), { once: true });
   }
 
   async run(): Promise<number> {
@@ -104,9 +116,13 @@ class Chat {
       this.#draft.discard();
       this.#prompt();
     } else {
-      this.#code = 1;
-      this.#lines.close();
+      this.#leave(130);
     }
+  }
+
+  #leave(code: number): void {
+    this.#code = code;
+    this.#lines.close();
   }
 }
 

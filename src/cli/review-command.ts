@@ -1,8 +1,7 @@
 /** `troupe review <path>`. */
 import { review } from '../review/index.ts';
-import { createTroupe } from '../runtime/troupe.ts';
 import { type BackendFlags, chooseBackend } from './choose-backend.ts';
-import { onInterrupt } from './interrupt.ts';
+import { onTroupe } from './interrupt.ts';
 import { progressOn } from './progress.ts';
 import { reviewText } from './review-text.ts';
 
@@ -17,24 +16,19 @@ export interface ReviewFlags extends BackendFlags {
 export async function reviewCommand(path: string, flags: ReviewFlags): Promise<number> {
   const { backend, model, backends } = await chooseBackend(flags);
   const { expertBackend, expertModel, timeout, json } = flags;
-  const troupe = createTroupe({ backends });
-  const progress = progressOn(process.stderr);
-  const stop = onInterrupt();
-  try {
+  return onTroupe({ backends }, async (troupe, stop) => {
+    const progress = progressOn(process.stderr);
     const report = await review(troupe, path, {
       backend,
       ...(model !== undefined && { model }),
       ...(expertBackend !== undefined && { expertBackend }),
       ...(expertModel !== undefined && { expertModel }),
       timeoutMs: timeout * 1000,
-      signal: stop.signal,
+      signal: stop.now,
       onProgress: (agent, event) => progress.tell(agent, event),
     });
     progress.end();
     process.stdout.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `\n${reviewText(report)}`);
     return report.agents.some(({ error }) => error !== undefined) ? 1 : 0;
-  } finally {
-    stop.release();
-    await troupe.close();
-  }
+  });
 }

@@ -1,15 +1,14 @@
 /** `troupe usage`: what the calls that a store knows of have taken, and what another model would have taken. */
-import { existsSync } from 'node:fs';
 import { loadPrices } from '../../actors/price-file.ts';
 import type { Store } from '../../actors/store/store.ts';
 import { TroupeError } from '../core/errors.ts';
 import { priceTable } from '../core/prices.ts';
 import { toCsv, toJson, type UsageKey, usageKeys, usageReport } from '../core/usage-report.ts';
 import { whatIf } from '../core/what-if.ts';
+import { openExistingStore, type StoreFlags } from './kept-store.ts';
 import { usageText } from './usage-text.ts';
 
-export interface UsageFlags {
-  readonly store: string;
+export interface UsageFlags extends StoreFlags {
   /** What to tell apart. Default `agent`. */
   readonly by?: readonly string[];
   /** A model to compare with. */
@@ -20,18 +19,18 @@ export interface UsageFlags {
   readonly csv?: true;
 }
 
-/** Opens the store at a path. */
-export type OpenStore = (path: string) => Promise<Store>;
+/** Opens the store that the flags name. */
+export type OpenStore = (flags: StoreFlags) => Promise<Store>;
 
 /** Prints the report; the exit code is 0. */
-export async function usageCommand(flags: UsageFlags, open: OpenStore = openStore): Promise<number> {
+export async function usageCommand(flags: UsageFlags, open: OpenStore = openExistingStore): Promise<number> {
   const by = keysOf(flags.by ?? ['agent']);
   if (flags.csv && (flags.json || flags.whatIf !== undefined))
     throw invalid('`--csv` goes with neither `--json` nor `--what-if`: leave one of them out.');
   const prices = priceTable(flags.prices === undefined ? undefined : await loadPrices(flags.prices));
   if (flags.whatIf !== undefined && prices.priceOf(flags.whatIf) === undefined)
     throw invalid(`No price of the model "${flags.whatIf}" is known. Give it in a file by \`--prices\`.`);
-  const rows = await readLedger(flags.store, open);
+  const rows = await readLedger(flags, open);
   const report = usageReport(rows, by);
   const other = flags.whatIf === undefined ? undefined : whatIf(rows, flags.whatIf, prices);
   if (flags.csv) process.stdout.write(toCsv(report));
@@ -40,21 +39,13 @@ export async function usageCommand(flags: UsageFlags, open: OpenStore = openStor
   return 0;
 }
 
-/** Opening what is not there would make an empty store. */
-async function readLedger(path: string, open: OpenStore) {
-  if (!existsSync(path))
-    throw new TroupeError('TROUPE_ERR_PATH_REFUSED', `There is no store at ${path}. Name its file by \`--store\`.`);
-  const store = await open(path);
+async function readLedger(flags: StoreFlags, open: OpenStore) {
+  const store = await open(flags);
   try {
     return await store.ledger();
   } finally {
     await store.close();
   }
-}
-
-async function openStore(path: string): Promise<Store> {
-  const { sqliteStore } = await import('../../actors/store/sqlite.ts');
-  return sqliteStore(path);
 }
 
 function keysOf(names: readonly string[]): UsageKey[] {

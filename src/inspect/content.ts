@@ -47,7 +47,7 @@ export function contentFilter(content: ContentLevel, redact: RedactOption | unde
 const shapes = redactor([]);
 /** The values of JSON members, headers and settings whose name says that they are secret. */
 const named =
-  /(["']?[\w-]{0,40}(?:password|passwd|secret|api[-_]?key|access[-_]?key|authorization|credential|cookie|private[-_]?key|auth[-_]?token)[\w-]{0,40}["']?\s{0,4}[:=]\s{0,4})("(?:[^"\\]|\\.)*"|'[^'\n]*'|[^\s,;"'}]+)/gi;
+  /(["']?[\w-]{0,40}(?:password|passwd|secret|api[-_]?key|access[-_]?key|authorization|credential|cookie|private[-_]?key|auth[-_]?token)[\w-]{0,40}["']?\s{0,4}[:=]\s{0,4})("(?:[^"\\]|\\.)*["\\]?|'[^'\n]*'?|[^\s,;"'}]+)/gi;
 
 function cleaner(more: ((text: string) => string) | undefined): (text: string) => string {
   return (text) => {

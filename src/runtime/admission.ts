@@ -71,7 +71,7 @@ const tokenStepMs = 100;
 export class Admission {
   readonly #backend: string;
   readonly #host: AdmissionHost;
-  readonly #maxConcurrent: number;
+  #maxConcurrent: number;
   readonly #requests: RateLimit | undefined;
   readonly #tokens: RateLimit | undefined;
   readonly #breaker: Breaker;
@@ -93,7 +93,7 @@ export class Admission {
     const { clock, parent } = host;
     this.#backend = backend;
     this.#host = host;
-    this.#maxConcurrent = maxConcurrent;
+    this.#maxConcurrent = maxConcurrent === 'slots' ? 1 : maxConcurrent;
     this.#requests = requestsPerMinute === undefined ? undefined : new RateLimit(requestsPerMinute);
     this.#tokens = tokensPerMinute === undefined ? undefined : new RateLimit(tokensPerMinute, tokenStepMs);
     const breakerLimits = { ...defaultBreakerLimits, allowedFailures, coolDownMs };
@@ -117,6 +117,12 @@ export class Admission {
     }
     if (!this.#isWorthWaiting(deadlineAt)) return Promise.reject(this.#cooling());
     return this.#wait(agent, deadlineAt, signal);
+  }
+
+  /** The server has said how many calls it works on at a time; undefined: it does not say. */
+  setSlots(slots: number | undefined): void {
+    this.#maxConcurrent = slots ?? Number.POSITIVE_INFINITY;
+    this.#serve();
   }
 
   /** The call of an agent that was let in has ended; exactly once for each. */

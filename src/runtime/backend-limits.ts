@@ -3,8 +3,11 @@ import { checkOptions, type Rule, rules } from '../core/options.ts';
 
 /** What a backend is asked of at most, and how much failure it is forgiven. Every field may be left out. */
 export interface BackendLimits {
-  /** Calls at the same time. Default: no limit. */
-  readonly maxConcurrent?: number;
+  /**
+   * Calls at the same time. `slots`: as many as the server says that it works on (llama.cpp, LM Studio), one until it has
+   * said so, and any number when it does not. Default: no limit.
+   */
+  readonly maxConcurrent?: number | 'slots';
   /** Calls that begin within any 60 s. Default: no limit. */
   readonly requestsPerMinute?: number;
   /**
@@ -24,7 +27,8 @@ export function checkLimits(backend: string, limits: BackendLimits): void {
 }
 
 const limitRules: Readonly<Record<keyof BackendLimits, Rule>> = {
-  maxConcurrent: rules.positiveCount,
+  maxConcurrent: (value) =>
+    value === 'slots' || rules.positiveCount(value) === undefined ? undefined : 'a whole number above 0, or "slots"',
   requestsPerMinute: rules.positiveCount,
   tokensPerMinute: rules.positiveCount,
   allowedFailures: rules.count,

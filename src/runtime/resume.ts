@@ -194,9 +194,9 @@ function responseOf({
   };
 }
 
-/** The part of a spec that can be stored: no function, no backend as an object, no server's environment. */
+/** What is stored of a spec beside backend, model and system: no function, no backend as an object, no server's environment. */
 export function storableSpec({ given }: { readonly given: AgentSpec }): JsonObject {
-  const { tools: _code, mcp: _secrets, compression, backend, fallback, system: _own, model: _too, ...data } = given;
+  const { tools: _code, mcp: _secrets, backend: _first, model: _its, system: _own, compression, fallback, ...data } = given;
   const named = fallback?.flatMap((target): FallbackTarget[] => {
     if (typeof target === 'string') return [target];
     return 'backend' in target && typeof target.backend === 'string' ? [target] : [];
@@ -204,7 +204,6 @@ export function storableSpec({ given }: { readonly given: AgentSpec }): JsonObje
   const numbers = compression === undefined || 'compress' in compression ? undefined : compression;
   const kept = {
     ...data,
-    ...(typeof backend === 'string' && { backend }),
     ...(named !== undefined && { fallback: named }),
     ...(numbers !== undefined && { compression: numbers }),
   };

@@ -15,12 +15,11 @@ import { checkOptions, rules } from '../core/options.ts';
 import { priceTable } from '../core/prices.ts';
 import { RetryBudget } from '../core/retry-budget.ts';
 import type { Clock, Ids } from '../core/seams.ts';
-import type { Usage } from '../core/types.ts';
 import { addSpend, type Spend, unknownUsage } from '../core/usage.ts';
-import { Admission, type BackendLimits, type BackendStatus, type BreakerChange } from './admission.ts';
-import { type Agent, type AgentState, type ForkOptions, stateOf } from './agent.ts';
-import type { AgentRecord, CallSpend, Counts, Runtime } from './agent-record.ts';
-import { type AgentSpec, modelAt, overrideSpec, resolveSpec } from './agent-spec.ts';
+import { Admissions } from './admissions.ts';
+import type { Agent, ForkOptions } from './agent.ts';
+import type { AgentRecord, CallSpend, Runtime } from './agent-record.ts';
+import { type AgentSpec, overrideSpec, resolveSpec } from './agent-spec.ts';
 import { currentPath } from './ask-path.ts';
 import { AskReference, type FoundAsk } from './ask-reference.ts';
 import { Backends, embeddedBackend } from './backends.ts';
@@ -37,38 +36,10 @@ import { resumeAgents } from './resume.ts';
 import { Supervisor } from './supervisor.ts';
 import { TokenBook } from './token-book.ts';
 import { Events, type TroupeEvents } from './troupe-events.ts';
+import { type AgentInfo, type Health, infoOf } from './troupe-info.ts';
 import { TroupeMcp } from './troupe-mcp.ts';
 import { isName, type TroupeOptions, troupeRules } from './troupe-options.ts';
 import { Warnings } from './warnings.ts';
-
-/** One row of `troupe.agents()`. */
-export interface AgentInfo {
-  readonly name: string;
-  readonly state: AgentState;
-  readonly backend: string;
-  readonly model: string;
-  /** Milliseconds since the epoch. */
-  readonly createdAt: number;
-  /** The group it belongs to; undefined when it is in none. */
-  readonly group: string | undefined;
-  /** Asks that wait behind the one in hand. */
-  readonly waiting: number;
-  /** Times it has come back after a crash. */
-  readonly restarts: number;
-  readonly usage: Usage;
-  /** USD; undefined when no price is known. */
-  readonly costUsd: number | undefined;
-}
-
-/** How a troupe is: its backends, and what has gone wrong so far. */
-export interface Health extends Counts {
-  /** Backends that were called, with their breakers and who waits for them. */
-  readonly backends: readonly BackendStatus[];
-  /** Asks that went on at another backend. */
-  readonly fallbacks: number;
-  /** Agents that came back. */
-  readonly restarts: number;
-}
 
 /** Makes a troupe. Throws `TROUPE_ERR_OPTION_INVALID` with every problem that it finds. */
 export function createTroupe(options: TroupeOptions = {}): Troupe {
@@ -87,7 +58,7 @@ export class Troupe implements AsyncDisposable {
   readonly #supervisor: Supervisor;
   readonly #runtime: Runtime;
   readonly #registry: Registry;
-  readonly #admissions = new Map<string, Admission>();
+  readonly #admissions: Admissions;
   readonly #warnings = new Warnings((warning) => this.#events.tell('warning', warning));
   readonly #mcpPool: McpPool;
   readonly #mail: Mail;
@@ -101,6 +72,8 @@ export class Troupe implements AsyncDisposable {
   readonly mcp: TroupeMcp;
   #buried: Spend = { usage: unknownUsage, costUsd: undefined };
   #closing: Promise<void> | undefined;
+  /** True before `#closing` is there: agents are dead by then. */
+  #isClosing = false;
   #isResuming = false;
 
   /** Use `createTroupe`. */
@@ -123,6 +96,10 @@ export class Troupe implements AsyncDisposable {
       bury: (name) => this.#registry.bury(name),
     });
     this.#runtime = this.#makeRuntime(options);
+    this.#admissions = new Admissions(options.limits ?? {}, {
+      ...{ clock: this.clock, parent: this.#supervisor.ref, backends: this.#backends },
+      onChange: (change) => this.#events.tell('breaker', change),
+    });
     this.#mcpPool = new McpPool({ clock: this.clock, onEvent: (event) => this.#tellOfMcp(event) });
     this.mcp = new TroupeMcp(this.#mcpPool);
     this.#mail = this.#makeMail();
@@ -172,21 +149,7 @@ export class Troupe implements AsyncDisposable {
 
   /** The living agents, in the order they were spawned. */
   agents(): AgentInfo[] {
-    return this.#registry.all().map(({ record }) => {
-      const { context } = record.actor.getSnapshot();
-      return {
-        name: record.name,
-        state: stateOf(record),
-        backend: context.backend,
-        model: modelAt(record.spec, context.backend, this.#backends),
-        createdAt: record.createdAt,
-        group: record.spec.group,
-        waiting: context.mailbox.length + record.outside.length,
-        restarts: record.life.restarts,
-        usage: record.usage,
-        costUsd: record.costUsd,
-      };
-    });
+    return this.#registry.all().map(({ record }) => infoOf(record, this.#backends));
   }
 
   /** Tokens and USD of all agents, dead ones included. */
@@ -204,8 +167,7 @@ export class Troupe implements AsyncDisposable {
   /** Its backends and what went wrong so far. */
   health(): Health {
     const { fallbacks, restarts } = this.#supervisor.ref.getSnapshot().context;
-    const backends = [...this.#admissions.values()].map(({ status }) => status);
-    return { backends, fallbacks, restarts, ...this.#runtime.counts };
+    return { backends: this.#admissions.statuses(), fallbacks, restarts, ...this.#runtime.counts };
   }
 
   /** Calls `listener` at every event of this name. What a listener throws is dropped. */
@@ -226,8 +188,9 @@ export class Troupe implements AsyncDisposable {
    */
   close(options: { readonly drainMs?: number } = {}): Promise<void> {
     checkOptions('close', options, { drainMs: rules.count });
-    if (this.#closing === undefined) this.#closing = this.#close(options.drainMs ?? 0);
-    else this.#open.stopWaiting();
+    if (this.#closing !== undefined) this.#open.stopWaiting();
+    this.#isClosing = true;
+    this.#closing ??= this.#close(options.drainMs ?? 0);
     return this.#closing;
   }
 
@@ -241,7 +204,6 @@ export class Troupe implements AsyncDisposable {
       ids = counter(store.isDurable === true),
       random = Math.random,
       maxAskDepth = 8,
-      limits = {},
     } = options;
     const clock = options.clock === undefined ? systemClock : guardClock(options.clock);
     const { tell } = this.#events;
@@ -257,17 +219,17 @@ export class Troupe implements AsyncDisposable {
       letIn: (record) => this.#mail.letIn(record),
       approvalNeeded: (pending) => tell('approval-needed', pending),
       chooseBackend: (call) => {
-        const shut = call.chain.filter((name) => this.#admissions.get(name)?.shut === true);
+        const shut = call.chain.filter((name) => this.#admissions.isShut(name));
         return this.#supervisor.chooseBackend({ ...call, shut });
       },
-      admission: (name) => this.#admission(name, limits, clock),
+      admission: (name) => this.#admissions.of(name),
       retryBudget: new RetryBudget(),
       prices: priceTable(options.prices),
       tokens: new TokenBook(),
       budget: budgetUsd === undefined ? undefined : new Budget('troupe', budgetUsd, { onWarning: onBudget }),
       onBudget,
       counts: { lateResults: 0 },
-      isClosing: () => this.#closing !== undefined,
+      isClosing: () => this.#isClosing,
     };
   }
 
@@ -295,7 +257,7 @@ export class Troupe implements AsyncDisposable {
     return new Registry({
       ...{ runtime, agents, supervisor: this.#supervisor, backends: this.#backends, mcpPool: this.#mcpPool },
       machine: bindAgentMachine(runtime),
-      isClosing: () => this.#closing !== undefined,
+      isClosing: () => this.#isClosing,
       buried: (record) => {
         this.#buried = addSpend(this.#buried, record);
       },
@@ -383,7 +345,7 @@ export class Troupe implements AsyncDisposable {
     const [chosen, choice] = await chosenSpec(name, spec, {
       ...{ backends: this.#backends, configured: this.#configured, prices, policy: this.#choicePolicy },
       budgetUsd: least(spec.budgetUsd, budget?.leftUsd),
-      shut: (backend) => (this.#admissions.get(backend)?.shut === true ? 'its breaker is open' : undefined),
+      shut: (backend) => (this.#admissions.isShut(backend) ? 'its breaker is open' : undefined),
     });
     this.#events.tell('backend-chosen', { agent: name, ...choice });
     return chosen;
@@ -408,16 +370,6 @@ export class Troupe implements AsyncDisposable {
     return this.#registry.naming(name, request);
   }
 
-  #admission(name: string, limits: Readonly<Record<string, BackendLimits>>, clock: Clock): Admission {
-    const known = this.#admissions.get(name);
-    if (known !== undefined) return known;
-    const onChange = (change: BreakerChange) => this.#events.tell('breaker', change);
-    const own = Object.hasOwn(limits, name) ? limits[name] : undefined;
-    const admission = new Admission(name, own ?? {}, { clock, parent: this.#supervisor.ref, onChange });
-    this.#admissions.set(name, admission);
-    return admission;
-  }
-
   #addSpend(record: AgentRecord, spend: CallSpend): void {
     const sum = addSpend(record, spend);
     record.usage = sum.usage;
@@ -438,7 +390,7 @@ export class Troupe implements AsyncDisposable {
   async #close(drainMs: number): Promise<void> {
     if (drainMs > 0) await this.#open.none(this.clock, drainMs);
     const stopped = this.#supervisor.close();
-    for (const admission of this.#admissions.values()) admission.close();
+    this.#admissions.close();
     await stopped;
     // What a backend is still told while it closes, such as the price of a call that was given up, is stored.
     const results = [await settled(this.#backends.close()), await settled(this.#mcpPool.close())];

@@ -86,7 +86,9 @@ function wantsTool(): Backend {
 
 async function scene(backend: Backend, spec: AgentSpec = {}, options: TroupeOptions = {}) {
   const clock = new VirtualClock();
-  const troupe = createTroupe({ backends: { backend, good: backendOf(echo) }, clock, random: () => 0.5, ...options });
+  const backends = { backend, good: backendOf(echo), bad: backendOf(explode) };
+  const limits = { bad: { allowedFailures: 0 } };
+  const troupe = createTroupe({ backends, limits, clock, random: () => 0.5, ...options });
   const agent = await troupe.spawn('worker', { maxRetries: 0, ...spec });
   const sibling = await troupe.spawn('sibling', { backend: 'good' });
   return { clock, troupe, agent, sibling };
@@ -264,9 +266,17 @@ describe('backends', () => {
 });
 
 describe('listeners', () => {
-  const names: (keyof TroupeEvents)[] = ['agent-spawned', 'agent-dead', 'dead-letter', 'ask-settled', 'store-failed'];
+  const names: (keyof TroupeEvents)[] = [
+    ...(['agent-spawned', 'agent-down', 'agent-dead', 'dead-letter', 'ask-settled', 'store-failed'] as const),
+    ...(['call-failed', 'breaker', 'fallback'] as const),
+  ];
   async function live(here: Scene): Promise<void> {
     expect(await outcome(here.agent.ask('a'))).toBe('echo a');
+    const fragile = await here.troupe.spawn('fragile', { backend: 'bad' });
+    const careful = await here.troupe.spawn('careful', { backend: 'bad', fallback: ['good'] });
+    expect(await outcome(fragile.ask('b'))).toBe('TROUPE_ERR_AGENT_CRASHED');
+    expect([await outcome(careful.ask('c')), fragile.state]).toEqual(['echo c', 'idle']);
+    await Promise.all([fragile.kill(), careful.kill()]);
     const third = await here.troupe.spawn('third');
     await third.kill();
     expect(await outcome(third.ask('b'))).toBe('TROUPE_ERR_AGENT_DEAD');
@@ -275,14 +285,15 @@ describe('listeners', () => {
 
   test('of a troupe, that throw', async () => {
     const store = Object.assign(memoryStore(), { barrier: () => Promise.reject(boom) });
-    const here = await scene(backendOf(echo), {}, { store });
+    const logger = { warn: explode, error: explode };
+    const here = await scene(backendOf(echo), {}, { store, logger });
     for (const name of names) here.troupe.on(name, explode);
     await live(here);
   });
 
   test('of a troupe, that reject', async () => {
-    const here = await scene(backendOf(echo));
     const rejects: () => unknown = () => Promise.reject(boom);
+    const here = await scene(backendOf(echo), {}, { logger: { warn: rejects, error: rejects } });
     for (const name of names) here.troupe.on(name, rejects);
     await live(here);
   });

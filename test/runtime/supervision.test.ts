@@ -5,8 +5,8 @@ import { memoryStore } from '../../actors/store/memory.ts';
 import type { Store } from '../../actors/store/store.ts';
 import { TroupeError } from '../../src/core/errors.ts';
 import type { AgentSpec } from '../../src/runtime/agent-spec.ts';
-import type { TroupeOptions } from '../../src/runtime/troupe-options.ts';
 import { createTroupe } from '../../src/runtime/troupe.ts';
+import type { TroupeOptions } from '../../src/runtime/troupe-options.ts';
 import { settle, VirtualClock } from '../../src/testing/virtual-clock.ts';
 
 async function scene(
@@ -110,6 +110,25 @@ describe('fallback', () => {
       [0, undefined],
     ]);
   });
+});
+
+test('two backends that say nothing leave the third time enough, by default', async () => {
+  const silent = Array<ScriptedStep>(3).fill({ text: 'late', delayMs: 3_600_000 });
+  const { agent, clock } = await scene({ first: silent, second: silent, third: [{ text: 'ok' }] });
+  const asked = agent.ask('hi');
+  await clock.runUntilIdle();
+  const { text, attempts } = await asked;
+  expect([text, attempts.map(({ backend }) => backend)]).toEqual(['ok', ['first', 'second', 'third']]);
+});
+
+test('the last of a chain is asked again after it has said nothing', async () => {
+  const { agent, clock } = await scene({
+    first: [{ error: noKey }],
+    second: [{ text: 'late', delayMs: 3_600_000 }, { text: 'ok' }],
+  });
+  const asked = agent.ask('hi');
+  await clock.runUntilIdle();
+  expect((await asked).attempts.map(({ backend }) => backend)).toEqual(['first', 'second', 'second']);
 });
 
 describe('fork', () => {

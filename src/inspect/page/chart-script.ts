@@ -43,6 +43,7 @@ function layOut(machine) {
   for (const top of tops) (columns[depth.get(top.path)] ??= []).push(top);
   const filled = columns.filter(Boolean);
   const heightOf = (column) => column.reduce((sum, { height }) => sum + height + 34, -34);
+  balance(filled, heightOf);
   const tallest = Math.max(...filled.map(heightOf));
   let x = 24;
   for (const column of filled) {
@@ -53,6 +54,18 @@ function layOut(machine) {
     x += width + 96;
   }
   return { boxes, width: x - 96 + 40, height: tallest + 40 };
+}
+
+/** Moves states from a column that is too tall to the next one, as long as the taller of the two gets lower. */
+function balance(columns, heightOf) {
+  for (let i = 1; i + 1 < columns.length; i += 1) {
+    const [column, next] = [columns[i], columns[i + 1]];
+    while (column.length > 1) {
+      const last = column[column.length - 1];
+      if (Math.max(heightOf(column.slice(0, -1)), heightOf([last, ...next])) >= Math.max(heightOf(column), heightOf(next))) break;
+      next.unshift(column.pop());
+    }
+  }
 }
 
 function place(box, x, y) {

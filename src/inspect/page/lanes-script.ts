@@ -160,7 +160,8 @@ function drawLane(context, agent, top, width, now) {
       context.fillStyle = colours[colourName(state)] || colours['--s-other'];
       const size = Math.max(1, right - from);
       if (thin) { context.globalAlpha = state === 'dead' ? 0.35 : 0.8; context.fillRect(from, top + rowHeight / 2 - 1, size, 2); }
-      else { context.beginPath(); context.roundRect(from, top + 7, size, rowHeight - 14, size > 5 ? 3 : 0); context.fill(); }
+      else if (size <= 5) context.fillRect(from, top + 7, size, rowHeight - 14);
+      else { context.beginPath(); context.roundRect(from, top + 7, size, rowHeight - 14, 3); context.fill(); }
       context.globalAlpha = 1;
       drawnTo = from;
     }

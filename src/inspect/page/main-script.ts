@@ -76,16 +76,18 @@ function setUpControls() {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', readColours);
 }
 
-let drawnAt = 0, slowAt = 0;
-/** Thirty pictures a second at most; what is made of many nodes, less often. */
+let drawnAt = 0, slowAt = 0, costMs = 0;
+/** Thirty pictures a second at most, and so few that drawing takes a third of the time; what is made of many nodes, less often. */
 function frame(at) {
   requestAnimationFrame(frame);
-  if (at - drawnAt < 30) return;
+  if (at - drawnAt < Math.max(30, 3 * costMs)) return;
   playOn(Math.min(250, at - drawnAt));
   drawnAt = at;
   const now = ui.cursor ?? (ui.paused ? ui.pausedAt : liveNow());
   if (ui.spanMs === Infinity && replay.all === undefined) ui.spanMs = Math.max(1000, now - model.firstAt);
+  const begunAt = performance.now();
   drawLanes(now);
+  costMs = performance.now() - begunAt;
   if ($('span').value === 'all') ui.spanMs = Infinity;
   if (at - slowAt < 100) return;
   slowAt = at;
