@@ -93,6 +93,7 @@ class Ending implements Stop {
     this.#code ??= exitCodes[signal];
     this.#soon.abort();
     if (signal === 'SIGINT' || !isFirst) this.#now.abort();
+    else note(`What runs has ${drainMs / 1000} s to end; a second signal ends it at once.`);
     // Whoever awaits the end is told what goes wrong with it.
     this.#troupe.close({ drainMs }).catch(() => {});
     if (isFirst) return;

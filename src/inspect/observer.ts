@@ -9,13 +9,20 @@ import { agentMachine } from '../../machines/agent.ts';
 import { modelInfo } from '../core/models.ts';
 import type { Agent } from '../runtime/agent.ts';
 import { callSafely } from '../runtime/guards.ts';
+import type {
+  AskAccepted,
+  AskSettled,
+  CallBegan,
+  CallEnded,
+  RuntimeHooks,
+  ToolBegan,
+  ToolEnded,
+} from '../runtime/hooks.ts';
 import type { Troupe } from '../runtime/troupe.ts';
 import type { TroupeEvents } from '../runtime/troupe-events.ts';
 import type { AgentInfo } from '../runtime/troupe-info.ts';
 import type { ContentFilter } from './content.ts';
-import { deriveHooks } from './derived-hooks.ts';
 import { shortEvent } from './drawing.ts';
-import type { AskAccepted, AskSettled, CallBegan, CallEnded, RuntimeHooks, ToolBegan, ToolEnded } from './hooks.ts';
 import { type AgentView, type Detail, supervisorName, type Tokens } from './messages.ts';
 import { type MachineStep, pathOf, roundedMs, tokensOf } from './reading.ts';
 
@@ -41,7 +48,6 @@ export class Observer implements RuntimeHooks {
   readonly #filter: ContentFilter;
   readonly #tell: (agent: string, detail: Detail) => void;
   readonly #live = new Map<string, Live>();
-  readonly #derived: ReturnType<typeof deriveHooks>;
   readonly #subscription: Subscription;
   readonly #listeners: readonly (() => void)[];
   #supervisorPath: string;
@@ -50,7 +56,6 @@ export class Observer implements RuntimeHooks {
     this.#troupe = troupe;
     this.#filter = filter;
     this.#tell = tell;
-    this.#derived = deriveHooks(troupe, this);
     this.#supervisorPath = pathOf(troupe.ref.getSnapshot().value);
     for (const info of troupe.agents()) this.#remember(info.name, viewOf(troupe, info));
     this.#subscription = troupe.ref.system.inspect((event: InspectionEvent) => callSafely(() => this.#take(event)));
@@ -161,7 +166,6 @@ export class Observer implements RuntimeHooks {
   #takeEvent(agent: string, event: { readonly type: string; readonly askId?: string }): void {
     const live = this.#live.get(agent);
     if (live === undefined) return;
-    this.#derived.onEvent(agent, event);
     if (event.type !== 'xstate.init' || live.path !== 'dead') return;
     const from = live.path;
     live.path = 'idle';
@@ -170,7 +174,6 @@ export class Observer implements RuntimeHooks {
 
   #say(live: Live, step: MachineStep): void {
     const { agent, from, to, event, source, entersAnew, context } = step;
-    this.#derived.beforeStep(step);
     if (entersAnew) this.#tell(agent, { kind: 'state', from, to, event: shortEvent(event), source });
     if (context.mailbox.length !== live.depth) {
       live.depth = context.mailbox.length;
@@ -185,7 +188,6 @@ export class Observer implements RuntimeHooks {
         ...(windowTokens !== undefined && { windowTokens }),
       });
     }
-    this.#derived.afterStep(step);
   }
 
   #listen(): (() => void)[] {
@@ -199,6 +201,7 @@ export class Observer implements RuntimeHooks {
       this.#tell(agent, { kind: 'warning', code, ...(message !== undefined && { message }) });
     };
     return [
+      this.#troupe.watch(this),
       on('agent-spawned', (agent) => {
         const view = newView(agent, this.#troupe.clock.now());
         this.#remember(agent.name, view);
@@ -206,16 +209,13 @@ export class Observer implements RuntimeHooks {
       }),
       on('agent-dead', (name) => {
         this.#live.delete(name);
-        this.#derived.forget(name);
         this.#tell(name, { kind: 'dead' });
       }),
-      on('ask-settled', (settled) => this.#derived.onSettled(settled)),
       on('agent-down', ({ agent, comesBack, restarts, error: summary }) => {
         const error = filter.error(summary);
         if (comesBack) this.#tell(agent, { kind: 'restart', restarts, ...(error !== undefined && { error }) });
       }),
       on('call-failed', (failure) => {
-        this.#derived.onFailed(failure);
         const { agent, askId, backend, retryInMs } = failure;
         const error = filter.error(failure.error);
         if (retryInMs !== undefined)

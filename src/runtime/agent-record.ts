@@ -17,6 +17,7 @@ import type { PendingApproval } from './approval.ts';
 import type { Ask } from './ask.ts';
 import type { Compression } from './compress.ts';
 import type { GuardedStore } from './guarded-store.ts';
+import type { Watchers } from './hooks.ts';
 import type { SettledAsks } from './settled-asks.ts';
 import type { FailedCall } from './supervisor.ts';
 import type { TokenBook } from './token-book.ts';
@@ -104,6 +105,8 @@ export interface Runtime {
   backend(name: string): Backend;
   /** Gives a warning, once for an agent. */
   warn(record: AgentRecord, code: WarningCode, message: string): void;
+  /** Who is told of every ask, call and tool. */
+  readonly watchers: Watchers;
   /** Adds what was spent to the agent's sums, to those of the troupe and to the store's. */
   addSpend(record: AgentRecord, spend: CallSpend): void;
   /** The agent may have room for asks that wait outside its mailbox. */

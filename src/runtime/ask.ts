@@ -103,6 +103,8 @@ export class Ask {
   output: unknown;
   /** How it ended; undefined until then. */
   outcome: 'replied' | 'failed' | undefined;
+  /** Why it failed. */
+  error: TroupeError | undefined;
   readonly attempts: Attempt[] = [];
   readonly results = new Map<string, ToolMessage>();
   steps = 0;
@@ -223,6 +225,7 @@ export class Ask {
   }
 
   reject(error: TroupeError): void {
+    this.error ??= error;
     this.#finish('failed')?.reject(error);
   }
 

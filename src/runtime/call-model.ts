@@ -118,6 +118,9 @@ async function open(runtime: Runtime, call: Call, step: number, misfit?: Misfit)
   });
   const startedAt = runtime.clock.now();
   ask.inFlight = { backend: name, model, step, startedAt, reservation, isSent: false };
+  const { watchers } = runtime;
+  const of = { agent: record.name, askId: ask.askId };
+  if (watchers.any) watchers.onCall({ phase: 'begin', ...of, backend: name, model, step });
   runtime.store.beginCall({ agent: record.name, askId: ask.askId, backend: name, model, startedAt });
   await runtime.store.barrier();
   abort.signal.throwIfAborted();
@@ -381,12 +384,9 @@ function fail(runtime: Runtime, call: Call, input: WorkInput, thrown: TroupeErro
   ask.failures.push(error);
   const shown = ask.delivered && ask.replay === false;
   const facts = { class: error.class, retryable, retryAfterMs, retries: input.retries, delivered: shown };
-  const delayMs = retryDelayMs({ ...facts, remainingMs: ask.deadlineAt - nowMs }, runtime.random);
+  const delayMs = retryDelayMs({ ...facts, remainingMs: timeToRepeat(call, error, nowMs) }, runtime.random);
   const mayRetry =
-    delayMs !== null &&
-    input.retries < record.spec.maxRetries &&
-    thrown.code !== 'TROUPE_ERR_BACKEND_COOLING' &&
-    !(error.class === 'timeout' && hasOther(call));
+    delayMs !== null && input.retries < record.spec.maxRetries && thrown.code !== 'TROUPE_ERR_BACKEND_COOLING';
   const retryInMs = mayRetry && runtime.retryBudget.mayRetry() ? delayMs : null;
   if (retryInMs !== null) ask.emit({ type: 'retry', error: summary });
   if (wasMade) {
@@ -398,9 +398,12 @@ function fail(runtime: Runtime, call: Call, input: WorkInput, thrown: TroupeErro
   return { kind: 'failed', askId: input.askId, attempt: input.attempt, class: error.class, retryInMs, shown };
 }
 
-/** Whether another backend is left. Then silence, which takes long to notice, is not waited for twice. */
-function hasOther({ record, ask, name }: Call): boolean {
-  return record.spec.chain.some((other) => other !== name && !ask.failedBackends.has(other));
+/** Silence takes long to notice: who waits for it again must leave the backends that are left the time to be silent, too. */
+function timeToRepeat({ record, ask, name }: Call, error: TroupeError, nowMs: number): number {
+  const leftMs = ask.deadlineAt - nowMs;
+  const others = record.spec.chain.filter((other) => other !== name && !ask.failedBackends.has(other)).length;
+  if (error.class !== 'timeout' || others === 0) return leftMs;
+  return leftMs - record.spec.timeouts.firstEventMs * (1 + others);
 }
 
 /** Where the tools are missing no backend is at fault, and no other one helps. */
@@ -433,7 +436,10 @@ export function account(
   ask.inFlight = undefined;
   if (isFree || !isSent) reservation?.release();
   else reservation?.settle(result.costUsd);
-  ask.attempts.push({ backend, model, step, durationMs: runtime.clock.now() - startedAt, ...result });
+  const attempt = { backend, model, step, durationMs: runtime.clock.now() - startedAt, ...result };
+  ask.attempts.push(attempt);
   const { usage, costUsd } = result;
   runtime.addSpend(record, { backend, model, askId: ask.askId, calls: 1, usage, costUsd });
+  const { watchers } = runtime;
+  if (watchers.any) watchers.onCall({ phase: 'end', agent: record.name, askId: ask.askId, ...attempt });
 }

@@ -151,11 +151,18 @@ export class Mail {
     else this.#send(record, ask);
   }
 
+  #tell({ name: agent }: AgentRecord, { askId, prompt, outer }: Ask): void {
+    const { watchers } = this.#runtime;
+    const by = outer && { by: outer.agent.name };
+    if (watchers.any) watchers.onAsk({ phase: 'accepted', agent, askId, prompt: prompt.content, ...by });
+  }
+
   /** Its timer, its hold on signals and whoever waits for it, until it settles. */
   #watch(record: AgentRecord, ask: Ask): void {
     const { signal, outer, deadlineAt } = ask;
     const { clock } = this.#runtime;
     this.#host.accepted(record, ask);
+    this.#tell(record, ask);
     const timer = clock.setTimeout(() => this.#end(record, ask, 'expire'), deadlineAt - clock.now());
     const onAbort = () => this.#end(record, ask, 'cancel');
     signal?.addEventListener('abort', onAbort, { once: true });

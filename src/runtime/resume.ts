@@ -59,7 +59,16 @@ export async function resumeAgents(host: ResumeHost): Promise<Agent[]> {
   const { runtime } = host;
   const { store, clock } = runtime;
   for (const { agent, askId, backend, model } of await store.openCalls())
-    store.addUsage({ agent, askId, backend, model, at: clock.now(), calls: 1, usage: unknownUsage, costUsd: undefined });
+    store.addUsage({
+      agent,
+      askId,
+      backend,
+      model,
+      at: clock.now(),
+      calls: 1,
+      usage: unknownUsage,
+      costUsd: undefined,
+    });
   const stored = await store.agents();
   const { spentBy, others } = accounts(await store.ledger(), stored);
   host.spentByOthers(others);
@@ -196,7 +205,16 @@ function responseOf({
 
 /** What is stored of a spec beside backend, model and system: no function, no backend as an object, no server's environment. */
 export function storableSpec({ given }: { readonly given: AgentSpec }): JsonObject {
-  const { tools: _code, mcp: _secrets, backend: _first, model: _its, system: _own, compression, fallback, ...data } = given;
+  const {
+    tools: _code,
+    mcp: _secrets,
+    backend: _first,
+    model: _its,
+    system: _own,
+    compression,
+    fallback,
+    ...data
+  } = given;
   const named = fallback?.flatMap((target): FallbackTarget[] => {
     if (typeof target === 'string') return [target];
     return 'backend' in target && typeof target.backend === 'string' ? [target] : [];

@@ -62,8 +62,12 @@ async function runAll(runtime: Runtime, step: Step, calls: readonly ToolCall[]):
 }
 
 async function runOne(runtime: Runtime, run: Run): Promise<void> {
-  const { ask, call, signal } = run;
+  const { ask, call, signal, record } = run;
+  const { watchers, clock } = runtime;
   if (signal.aborted) return;
+  const of = { agent: record.name, askId: ask.askId, call };
+  const startedAt = clock.now();
+  if (watchers.any) watchers.onTool({ phase: 'begin', ...of });
   ask.started?.add(call.id);
   ask.emit({ type: 'tool-call', call });
   const hosted = ask.hosted.get(call.id);
@@ -79,6 +83,7 @@ async function runOne(runtime: Runtime, run: Run): Promise<void> {
   if (hosted === undefined) ask.response?.toolPhase?.give(result);
   ask.results.set(call.id, result);
   ask.emit({ type: 'tool-result', result });
+  if (watchers.any) watchers.onTool({ phase: 'end', ...of, result, durationMs: clock.now() - startedAt });
 }
 
 /** What ran instead of what the model wrote is said before the result, in the log and to the model. */

@@ -136,8 +136,10 @@ async function paid<Result>(
   const turn = admission.enter(agent, ask?.deadlineAt ?? runtime.clock.now() + 120_000, signal);
   if (turn !== undefined) await turn;
   const startedAt = runtime.clock.now();
+  // Several may be made for one ask at the same time.
+  const callId = runtime.ids('summary');
   const close = ({ usage, costUsd }: Spend, model: string, error?: Attempt['error']) => {
-    runtime.addSpend(record, { backend: name, model, calls: 1, usage, costUsd });
+    runtime.addSpend(record, { backend: name, model, askId: callId, calls: 1, usage, costUsd });
     const durationMs = runtime.clock.now() - startedAt;
     ask?.attempts.push({
       backend: name,
@@ -156,6 +158,8 @@ async function paid<Result>(
       const reservation = setAside(budget, runtime.prices, bounds);
       if (reservation !== undefined) reservations.push(reservation);
     }
+    runtime.store.beginCall({ agent: record.name, askId: callId, backend: name, model: bounds.model, startedAt });
+    await untilAborted(runtime.store.barrier(), signal);
     const { result, spend, model = bounds.model } = await work();
     for (const reservation of reservations) reservation.settle(spend.costUsd);
     admission.leave(agent, { ok: true, tokens: totalTokens(spend.usage) });

@@ -27,6 +27,7 @@ import { agentDead, bindAgentMachine } from './bind.ts';
 import type { Compression } from './compress.ts';
 import { guardStore } from './guarded-store.ts';
 import { guardActor, guardClock } from './guards.ts';
+import { type RuntimeHooks, Watchers } from './hooks.ts';
 import { logTo } from './log.ts';
 import { Mail } from './mail.ts';
 import { OpenAsks } from './open-asks.ts';
@@ -170,6 +171,11 @@ export class Troupe implements AsyncDisposable {
     return { backends: this.#admissions.statuses(), fallbacks, restarts, ...this.#runtime.counts };
   }
 
+  /** Tells `hooks` of every ask, model call and tool call, until the returned function is called. */
+  watch(hooks: RuntimeHooks): () => void {
+    return this.#runtime.watchers.add(hooks);
+  }
+
   /** Calls `listener` at every event of this name. What a listener throws is dropped. */
   on<Name extends keyof TroupeEvents>(name: Name, listener: (...args: TroupeEvents[Name]) => void): this {
     this.#events.on(name, listener);
@@ -228,6 +234,7 @@ export class Troupe implements AsyncDisposable {
       tokens: new TokenBook(),
       budget: budgetUsd === undefined ? undefined : new Budget('troupe', budgetUsd, { onWarning: onBudget }),
       onBudget,
+      watchers: new Watchers(),
       counts: { lateResults: 0 },
       isClosing: () => this.#isClosing,
     };
@@ -271,8 +278,13 @@ export class Troupe implements AsyncDisposable {
       closed: (isInner) => (this.#closing === undefined || isInner ? undefined : closed()),
       deadLetter: ({ name: agent }, askId, error) => tell('dead-letter', { agent, askId, error }),
       accepted: () => this.#open.begin(),
-      settled: ({ name: agent }, { askId, outcome = 'failed' }) => {
+      settled: ({ name: agent }, { askId, outcome = 'failed', response, error }) => {
         this.#open.end();
+        const { watchers } = this.#runtime;
+        if (watchers.any) {
+          const said = outcome === 'replied' ? { text: response?.text ?? '' } : error && { error: error.summary };
+          watchers.onAsk({ phase: 'settled', agent, askId, outcome, ...said });
+        }
         tell('ask-settled', { agent, askId, outcome });
       },
     });

@@ -25,7 +25,7 @@ test('an ask is told step by step', async () => {
   await settle();
 
   const call = { askId: 'ask-x', backend: 'one', model: 'scripted-model' };
-  const tools = { askId: 'ask-x', callId: 'step-1', tool: 'tools of step 1' };
+  const tools = { askId: 'ask-x', callId: 'call-a', tool: 'look_up' };
   const zero = { costUsd: 0 };
   expect(sink.messages.map(({ at: _at, seq: _seq, ...message }) => message)).toEqual([
     {

@@ -1,9 +1,9 @@
 /** What a runtime's hooks are told becomes, as far as the content level lets it. */
 import { expect, test } from 'vitest';
 import { contentFilter } from '../../src/inspect/content.ts';
-import type { RuntimeHooks } from '../../src/inspect/hooks.ts';
 import type { ContentLevel } from '../../src/inspect/messages.ts';
 import { Observer } from '../../src/inspect/observer.ts';
+import type { RuntimeHooks } from '../../src/runtime/hooks.ts';
 import { stage, usage } from './stage.ts';
 
 const key = `sk-ant-${'secret'.repeat(6)}`;

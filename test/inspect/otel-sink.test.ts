@@ -92,9 +92,12 @@ test('an ask is a span with its calls in it; what fails says so', async () => {
     },
     {
       ...{ ...common, name: 'invoke_agent a', parent: undefined, failed: true },
-      attributes: { ...invoke, 'troupe.ask.id': 'ask-y', 'error.type': 'failed' },
+      attributes: { ...invoke, 'troupe.ask.id': 'ask-y', 'error.type': 'TROUPE_ERR_AGENT_DEAD' },
     },
-    { ...common, attributes: { ...call, ...ofAgent, 'troupe.step': 1 } },
+    {
+      ...{ ...common, failed: true },
+      attributes: { ...call, ...ofAgent, 'troupe.step': 1, 'error.type': 'TROUPE_ERR_AGENT_DEAD' },
+    },
   ]);
   expect(measured.slice(0, 4)).toEqual([
     ['gen_ai.client.operation.duration', 0, { ...call, 'error.type': 'TROUPE_ERR_BACKEND_OVERLOADED' }],

@@ -5,6 +5,7 @@
  */
 import type { Attempt, ErrorSummary } from '../core/errors.ts';
 import type { ToolCall, ToolMessage } from '../core/types.ts';
+import { callSafely } from './guards.ts';
 
 export interface RuntimeHooks {
   /** An ask was put into a mailbox (`Mail`), or is settled (`bind`). */
@@ -53,4 +54,32 @@ export interface ToolEnded extends OfAsk {
   readonly call: ToolCall;
   readonly result: ToolMessage;
   readonly durationMs: number;
+}
+
+/** Who watches; what a hook throws is dropped. */
+export class Watchers implements RuntimeHooks {
+  readonly #watching = new Set<RuntimeHooks>();
+
+  /** Whether anybody watches: while nobody does, no event is made. */
+  get any(): boolean {
+    return this.#watching.size > 0;
+  }
+
+  /** Lets somebody watch until the returned function is called. */
+  add(hooks: RuntimeHooks): () => void {
+    this.#watching.add(hooks);
+    return () => void this.#watching.delete(hooks);
+  }
+
+  onAsk(event: AskAccepted | AskSettled): void {
+    for (const hooks of this.#watching) callSafely(() => hooks.onAsk(event));
+  }
+
+  onCall(event: CallBegan | CallEnded): void {
+    for (const hooks of this.#watching) callSafely(() => hooks.onCall(event));
+  }
+
+  onTool(event: ToolBegan | ToolEnded): void {
+    for (const hooks of this.#watching) callSafely(() => hooks.onTool(event));
+  }
 }
