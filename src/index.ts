@@ -46,27 +46,7 @@ export { loadMcpConfig, type McpConfigFileOptions } from '../actors/tools/mcp-co
 export type { Schema, StandardSchema } from '../actors/tools/schema.ts';
 export { type Tool, type ToolContext, type ToolOptions, tool } from '../actors/tools/tool.ts';
 export type { BudgetWarning } from './core/budget.ts';
-export { type Candidate, type CandidateFacts, candidateOf, type Need } from './core/candidate.ts';
-export {
-  type BackendKind,
-  type BackendRow,
-  backendCatalog,
-  type Capability,
-  type Inference,
-  recommendedSetups,
-  type TradeOffs,
-} from './core/catalog.ts';
-export {
-  type BackendChoice,
-  type ChoicePolicy,
-  type ChoiceRequest,
-  chooseBackend,
-  defaultTiers,
-  type RejectedBackend,
-  type Tier,
-} from './core/choice.ts';
-export { analyzeComplexity, type Complexity, type ComplexityReason } from './core/complexity.ts';
-export { Conversation, type Group } from './core/conversation.ts';
+export type { BackendChoice, ChoicePolicy, Tier } from './core/choice.ts';
 export { type BillLine, billOf, costOf } from './core/costs.ts';
 export {
   type Attempt,
