@@ -9,7 +9,7 @@
 import { createRequire } from 'node:module';
 import type Database from 'libsql';
 
-export type Value = string | number | null;
+type Value = string | number | null;
 
 /** What a column may hold. */
 export type Column = Value | Uint8Array;
@@ -17,7 +17,7 @@ export type Column = Value | Uint8Array;
 /** One statement with its parameters. */
 export type BoundStatement = readonly [sql: string, ...values: Value[]];
 
-/** What a store needs of SQLite. All but `commit` block, and throw `SqliteFailure`. */
+/** What a store needs of SQLite. All but `commit` block. What they throw has a `code` of SQLite's, as `SQLITE_FULL`. */
 export interface Connection {
   exec(sql: string): void;
   /** Runs a statement whose rows nobody wants. Its plan is kept. */
@@ -28,12 +28,6 @@ export interface Connection {
   commit(): Promise<void>;
   readonly inTransaction: boolean;
   close(): void;
-}
-
-/** What the driver throws. */
-export interface SqliteFailure extends Error {
-  /** As `SQLITE_FULL`, `SQLITE_IOERR_WRITE`. Absent when not even the connection came about. */
-  readonly code?: string;
 }
 
 export interface ConnectOptions {

@@ -34,8 +34,11 @@ export interface SqliteStore extends Store {
    * still then, nothing that was acknowledged is lost, and `close` can be called again.
    */
   close(): Promise<void>;
-  /** Frees what removed agents left and no fork needs. The store does the same by and by, a little with every commit. */
-  gc(): Promise<void>;
+  /**
+   * Frees what removed agents left and no fork needs, for what is written next. The store does the same by and by, a little
+   * with every commit. `shrink` also gives the space back to the disk: it writes the file anew, and blocks as long.
+   */
+  gc(options?: { readonly shrink?: boolean }): Promise<void>;
 }
 
 /**
@@ -125,9 +128,10 @@ export function storeOn(file: StoreFile, options: SqliteStoreOptions = {}): Sqli
     asks: (agent) => read(() => reads.asks(connection, agent)),
     openCalls: () => read(() => reads.openCalls(connection)),
     ledger: () => read(() => reads.ledger(connection)),
-    gc: async () => {
+    gc: async ({ shrink = false } = {}) => {
       do await queue.commitNext();
       while (mayHaveGarbage);
+      if (shrink) await read(() => connection.exec('vacuum'));
     },
     close: () => {
       closing ??= close();

@@ -70,7 +70,7 @@ export interface AgentRecord {
 }
 
 /** What is remembered of an agent for its restarts, and of who belongs to whom. */
-export interface Life {
+interface Life {
   /** Times it came back. */
   restarts: number;
   /** When it came back lately, oldest first. Absent until it did. */

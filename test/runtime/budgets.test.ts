@@ -223,7 +223,10 @@ describe('what is charged', () => {
     const answer = (number: number): SizedAnswer => ({ text: number % 2 === 0 ? words(8) : '{"n":5}' });
     const { agent } = await scene({ budgetUsd: 0.05 }, { answer });
     const reply = await agent.ask('hi', { schema });
-    expect([reply.attempts.map(({ costUsd }) => costUsd), reply.costUsd?.toFixed(4)]).toEqual([[0.008, 0.001], '0.0090']);
+    expect([reply.attempts.map(({ costUsd }) => costUsd), reply.costUsd?.toFixed(4)]).toEqual([
+      [0.008, 0.001],
+      '0.0090',
+    ]);
     await expect(agent.ask('hi', { schema, budgetUsd: 0.01 })).rejects.toMatchObject({
       ...exceeded,
       attempts: [{ costUsd: 0.008, error: { code: 'TROUPE_ERR_OUTPUT_INVALID' } }],

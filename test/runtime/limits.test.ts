@@ -31,7 +31,10 @@ test('no more calls at a time than allowed; who waits comes next', async () => {
 
 test('an ask whose time is over while it waits has called nobody', async () => {
   const { one, troupe, clock, asked } = await scene(1);
-  const late = troupe.agent('b')?.ask('y', { timeoutMs: 100 }).catch((error) => [error.code, error.attempts]);
+  const late = troupe
+    .agent('b')
+    ?.ask('y', { timeoutMs: 100 })
+    .catch((error) => [error.code, error.attempts]);
   await clock.advance(100);
   expect(await late).toEqual(['TROUPE_ERR_ASK_TIMEOUT', []]);
   expect([one.calls.length, asked.length]).toEqual([1, 4]);

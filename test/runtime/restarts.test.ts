@@ -137,7 +137,7 @@ describe('intensity', () => {
     const agent = await troupe.spawn('a');
     const calledAt: number[] = [];
     for (const waitMs of [0, 0, 100, 200]) {
-      outcome(agent.ask('x'));
+      void outcome(agent.ask('x'));
       await settle();
       expect(one.pending).toHaveLength(waitMs === 0 ? 1 : 0);
       await clock.advance(waitMs);
@@ -158,7 +158,7 @@ describe('intensity', () => {
     const { troupe, clock, crash, names } = scene({ restart: { maxRestarts: 1, withinMs: 1000 } });
     const agent = await troupe.spawn('a');
     for (let time = 0; time < 5; time += 1) {
-      outcome(agent.ask('x'));
+      void outcome(agent.ask('x'));
       await settle();
       await crash('a');
       await clock.advance(1000);
@@ -170,7 +170,7 @@ describe('intensity', () => {
     const { troupe, clock, crash, one } = scene({ restart: { backOffMs: 5000 } });
     const agent = await troupe.spawn('a');
     for (let time = 0; time < 2; time += 1) {
-      outcome(agent.ask('x'));
+      void outcome(agent.ask('x'));
       await settle();
       await crash('a');
     }
@@ -244,7 +244,7 @@ describe('groups', () => {
   test('one-for-all, too often: the group is at its end, and nobody else', async () => {
     const { a, crash, downs, names } = await group({ strategy: 'one-for-all', maxRestarts: 1 });
     for (let time = 0; time < 2; time += 1) {
-      outcome(a.ask('x'));
+      void outcome(a.ask('x'));
       await settle();
       await crash('a');
     }
@@ -291,7 +291,7 @@ describe('agents that a tool spawned', () => {
 
   test('a parent that comes back keeps its children', async () => {
     const { parent, crash, names } = await family({});
-    outcome(parent.ask('x'));
+    void outcome(parent.ask('x'));
     await settle();
     await crash('parent');
     expect(names()).toEqual(['parent', 'child']);
@@ -301,7 +301,7 @@ describe('agents that a tool spawned', () => {
 test('a closed troupe brings nobody back', async () => {
   const { troupe, crash, names } = scene();
   const agent = await troupe.spawn('a');
-  outcome(agent.ask('x'));
+  void outcome(agent.ask('x'));
   await settle();
   const closing = troupe.close();
   await expect(crash('a')).rejects.toThrow();
