@@ -13,11 +13,12 @@ import { compare } from './measure.mjs';
 import { profiled } from './profile.mjs';
 import { flatness, lifetime, measureScale } from './scale.mjs';
 import { startServer } from './server.mjs';
-import { comparisonRow, header, importRow, installRow, scaleTable, table } from './table.mjs';
+import { comparisonRow, header, importRow, installRow, scaleTable, table, windowRows } from './table.mjs';
+import { measureWindow } from './window.mjs';
 import { workloads } from './workloads.mjs';
 
 const compared = ['ask', 'fan-out', 'tools', 'stream', 'chat', 'claude', 'sse', 'ndjson'];
-const parts = [...compared, 'scale', 'import', 'size'];
+const parts = [...compared, 'window', 'scale', 'import', 'size'];
 /** Nothing here waits for ever. */
 const longestRunMs = 20 * 60_000;
 
@@ -47,6 +48,11 @@ async function measure(library) {
       }
     });
   }
+  if (options.only.includes('window')) {
+    results.window = await windowed(library);
+    rows.push(...windowRows(results.window));
+    progress('window');
+  }
   if (options.only.includes('scale')) {
     results.scale = await measureScale(library, options.quick);
     rows.push(...scaleTable(results.scale, flatness));
@@ -63,6 +69,16 @@ async function measure(library) {
   console.log(`Node ${results.node}, ${results.cores} x ${results.cpu}. Times are CPU time per ask or agent.\n`);
   console.log(table(header, rows));
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(results, null, 2)}\n`);
+}
+
+async function windowed(library) {
+  const strategies = await import(pathToFileURL(join(options.dist, 'actors/compression/index.js')).href);
+  const { url, stop } = await startServer();
+  try {
+    return await measureWindow({ library, strategies, url, quick: options.quick });
+  } finally {
+    await stop();
+  }
 }
 
 async function withServer(library, work) {

@@ -5,6 +5,7 @@
  * `ask`       a short answer in 5 pieces, as an event stream
  * `ask-json`  the same as one JSON object
  * `chat`      200 characters in 5 pieces
+ * `window`    the same, with as many tokens of the prompt as a quarter of the request's bytes
  * `tools-N`   one tool call, until the conversation has N results; then the short answer
  * `stream-N`  N pieces
  *
@@ -14,7 +15,7 @@ import { fork } from 'node:child_process';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 
-const texts = { ask: 'All is well here today.', chat: 'x'.repeat(200) };
+const texts = { ask: 'All is well here today.', chat: 'x'.repeat(200), window: 'All is well. '.repeat(15) };
 
 /** The text that a model of this name answers with. */
 export function answerOf(model) {
@@ -60,6 +61,12 @@ function delta(model, content, finish = null) {
 
 function ending(model, finish) {
   return [delta(model, {}, finish), chunk(model, [], { usage }), Buffer.from('data: [DONE]\n\n')];
+}
+
+/** The same events with the size of this request in them. */
+function withUsage(model, events, body) {
+  const counted = { ...usage, prompt_tokens: Math.ceil(body.length / 4) };
+  return [...events.slice(0, -2), chunk(model, [], { usage: counted }), ...events.slice(-1)];
 }
 
 function textEvents(model, pieces) {
@@ -128,7 +135,8 @@ function answer(response, body) {
   }
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' });
   // One HTTP chunk for each event, as model servers send them; they share packets.
-  for (const event of eventsFor(model, body)) response.write(event);
+  const events = eventsFor(model, body);
+  for (const event of model === 'window' ? withUsage(model, events, body) : events) response.write(event);
   response.end();
 }
 

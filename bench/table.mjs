@@ -1,6 +1,6 @@
 /** Results as one aligned table. */
 
-const targets = { spawn: 100, fork: 100, idleBytes: 6 * 1024, flat: 1.3, importMs: 80, installMb: 80 };
+const targets = { spawn: 100, fork: 100, idleBytes: 6 * 1024, flat: 1.3, window: 1.2, importMs: 80, installMb: 80 };
 
 /** Rows: name, bare, troupe, overhead, ratio, target, met. */
 export function comparisonRow(title, target, { bareUs, troupeUs, overheadUs, ratio, spread }) {
@@ -46,6 +46,17 @@ export function scaleTable(rows, flatness) {
     const line = [`${title}, flat from ${range}`, '', '', '', `${ratio.toFixed(2)}x`, `<= ${targets.flat}x`];
     return [...lines, [...line, met(ratio <= targets.flat)]];
   });
+}
+
+/** The first and the last block of turns, and the block that is furthest from the median of all. */
+export function windowRows({ turns, blockTurns, blocksUs, furthest }) {
+  const title = 'chat with a window';
+  const from = (turn) => `${title}, ask from turn ${turn.toLocaleString('en')}`;
+  return [
+    [from(blockTurns), '', us(blocksUs[0]), '', '', '', ''],
+    [from(turns - blockTurns), '', us(blocksUs.at(-1)), '', '', '', ''],
+    [`${title}, flat`, '', '', '', `${furthest.toFixed(2)}x`, `<= ${targets.window}x`, met(furthest <= targets.window)],
+  ];
 }
 
 export function importRow(name, { wallMs, cpuMs }) {

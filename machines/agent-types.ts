@@ -29,6 +29,8 @@ export interface AgentContext {
   readonly limits: AgentLimits;
   /** Ids of the asks that wait, oldest first. */
   readonly mailbox: readonly string[];
+  /** The most tokens that one of their prompts has taken since the mailbox was empty, as far as known. */
+  readonly waitingTokens: number;
   /** Id of the ask in hand. */
   readonly askId: string | null;
   /** Model calls that succeeded for the ask in hand, plus the one in flight. */
@@ -63,6 +65,8 @@ export interface AgentInput {
   readonly tokens: number;
   /** Asks that wait already: those of an agent that crashed. */
   readonly mailbox: readonly string[];
+  /** The most that one of their prompts takes. Default 0. */
+  readonly waitingTokens?: number;
   /** Whether it is to be compressed before it takes one of them, as an agent was that crashed. Default false. */
   readonly wantsCompression?: boolean;
 }

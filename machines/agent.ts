@@ -44,7 +44,8 @@ const agentSetup = setup({
     chooseBackend: contract<BackendChoice, WorkInput>('chooseBackend'),
   },
   guards: {
-    'has mail and grew too much': ({ context }) => context.mailbox.length > 0 && isOver(context, context.tokens),
+    'has mail and grew too much': ({ context }) =>
+      context.mailbox.length > 0 && isOver(context, context.tokens + context.waitingTokens),
     'wants compression': ({ context }) => context.wantsCompression,
     'has mail': ({ context }) => context.mailbox.length > 0,
     'has room': ({ context }) => context.mailbox.length < context.limits.mailboxLimit,
@@ -102,9 +103,12 @@ const agentSetup = setup({
       ...inHand(context.mailbox[0] ?? null),
       backend: context.home,
       mailbox: context.mailbox.slice(1),
+      waitingTokens: context.mailbox.length > 1 ? context.waitingTokens : 0,
     })),
     'enqueue the ask': assign({
       mailbox: ({ context, event }) => ('askId' in event ? [...context.mailbox, event.askId] : context.mailbox),
+      waitingTokens: ({ context, event }) =>
+        event.type === 'ask' ? Math.max(context.waitingTokens, event.tokens - context.tokens) : context.waitingTokens,
     }),
     'drop the oldest': assign({ mailbox: ({ context }) => context.mailbox.slice(1) }),
     'take the ask out of the mailbox': assign({
@@ -169,6 +173,7 @@ export const agentMachine = agentSetup.createMachine({
     ...inHand(null),
     home: input.backend,
     costUsd: 0,
+    waitingTokens: input.waitingTokens ?? 0,
     wantsCompression: input.wantsCompression ?? false,
     death: null,
   }),

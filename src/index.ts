@@ -103,6 +103,7 @@ export type { Reply, StreamEvent } from './runtime/reply.ts';
 export type { ReplyStream } from './runtime/reply-stream.ts';
 export type { GroupOptions, GroupStrategy, RestartLimits, RestartOptions, RestartPolicy } from './runtime/restart.ts';
 export type { OutputOf } from './runtime/structured-output.ts';
+export type { KnownModel } from './runtime/token-book.ts';
 export { createTroupe, type Troupe } from './runtime/troupe.ts';
 export type { AgentDown, CallFailure, DeadLetter, Fallback, TroupeEvents } from './runtime/troupe-events.ts';
 export type { AgentInfo, Health } from './runtime/troupe-info.ts';

@@ -171,7 +171,6 @@ interface Call {
 async function answer(runtime: Runtime, call: Call): Promise<ModelResponse> {
   const { ask } = call;
   const { step = 1 } = ask.inFlight ?? {};
-  if (ask.form === undefined) return oneAnswer(runtime, call);
   const first = await oneAnswer(runtime, call);
   const misfit = await misfitOf(runtime, call, first);
   if (misfit === undefined) return first;

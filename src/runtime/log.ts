@@ -28,5 +28,8 @@ export function logTo(logger: Logger, events: Events): void {
   );
   events.on('warning', (facts) => warn(facts, facts.message));
   events.on('mcp-failed', ({ server, error: { summary } }) => warn({ server, error: summary }, summary.message));
+  events.on('resume-failed', ({ agent, error: { summary } }) =>
+    error({ agent, error: summary }, `Agent "${agent}" could not be brought back: ${summary.message}`),
+  );
   events.on('store-failed', ({ summary }) => error({ error: summary }, summary.message));
 }

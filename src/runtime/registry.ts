@@ -187,8 +187,9 @@ export class Registry {
     life.restarts += 1;
     life.pausedUntil = this.#host.runtime.clock.now() + life.pauseMs;
     life.endedItself = false;
-    const { tokens, mailbox, wantsCompression } = context;
-    record.actor = this.#makeActor(name, spec, { messages: conversation.length, tokens, mailbox, wantsCompression });
+    const { tokens, mailbox, waitingTokens, wantsCompression } = context;
+    const left = { messages: conversation.length, tokens, mailbox, waitingTokens, wantsCompression };
+    record.actor = this.#makeActor(name, spec, left);
     this.#tellDown(record, context.death, true);
     record.actor.start();
   }

@@ -39,6 +39,18 @@ export interface Patience {
   readonly signal: AbortSignal;
 }
 
+/** What is known of the tokens of a model. */
+export interface KnownModel {
+  readonly backend: string;
+  readonly model: string;
+  /** Tokens that its server has loaded it for; undefined when it was not asked, or does not say. */
+  readonly windowTokens: number | undefined;
+  /** How far our counts were off lately, in the median, as a fraction of what it reported; undefined before the first report. */
+  readonly countError: number | undefined;
+  /** Recent reports that the counts have learnt from. */
+  readonly reports: number;
+}
+
 interface Entry {
   counter?: TokenCounter;
   calibration: Calibration;
@@ -84,9 +96,13 @@ export class TokenBook {
     return entry.counter;
   }
 
-  /** How far forecasts for a model were off lately, as a fraction; undefined before the first report. */
-  errorOf(place: ModelPlace): number | undefined {
-    return this.#entry(place).calibration.error;
+  /** What is known of each model that was asked or counted for. */
+  known(): KnownModel[] {
+    return [...this.#entries].map(([key, { window, calibration }]) => {
+      const [backend = '', model = ''] = JSON.parse(key) as string[];
+      const { error, samples } = calibration;
+      return { backend, model, windowTokens: window ?? undefined, countError: error, reports: samples.length };
+    });
   }
 
   /**

@@ -5,6 +5,7 @@ import { type AgentState, stateOf } from './agent.ts';
 import type { AgentRecord, Counts } from './agent-record.ts';
 import { modelAt } from './agent-spec.ts';
 import type { Backends } from './backends.ts';
+import type { KnownModel } from './token-book.ts';
 
 /** One row of `troupe.agents()`. */
 export interface AgentInfo {
@@ -29,6 +30,8 @@ export interface AgentInfo {
 export interface Health extends Counts {
   /** Backends that were called, with their breakers and who waits for them. */
   readonly backends: readonly BackendStatus[];
+  /** Models for which something was counted, or that were asked how much they take. */
+  readonly models: readonly KnownModel[];
   /** Asks that went on at another backend. */
   readonly fallbacks: number;
   /** Agents that came back. */

@@ -168,7 +168,8 @@ export class Troupe implements AsyncDisposable {
   /** Its backends and what went wrong so far. */
   health(): Health {
     const { fallbacks, restarts } = this.#supervisor.ref.getSnapshot().context;
-    return { backends: this.#admissions.statuses(), fallbacks, restarts, ...this.#runtime.counts };
+    const models = this.#runtime.tokens.known();
+    return { backends: this.#admissions.statuses(), models, fallbacks, restarts, ...this.#runtime.counts };
   }
 
   /** Tells `hooks` of every ask, model call and tool call, until the returned function is called. */

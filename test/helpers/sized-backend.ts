@@ -53,7 +53,7 @@ export function sizedBackend(options: SizedOptions = {}): SizedBackend {
       const messages = requestMessages(request);
       const { agent, model: asked, tools, parameters } = request;
       calls.push({ agent, model: asked, messages, tools, maxTokens: parameters.maxTokens });
-      const given = await answer(calls.length - 1, request);
+      const given: SizedAnswer = await answer(calls.length - 1, request);
       const { text = '', toolCalls = [] } = given;
       return {
         ...{ text, toolCalls, costUsd: undefined },

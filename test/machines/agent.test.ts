@@ -69,6 +69,7 @@ describe('transition() lists effects as data', () => {
       overflowed: false,
       approvals: [],
       death: null,
+      waitingTokens: 0,
       wantsCompression: false,
       ...measured,
     });
@@ -118,6 +119,12 @@ describe('states', () => {
     [
       'a compression that fails is no failure of the ask',
       [ask('a', 1001), failed('compress')],
+      { awaiting: 'calling' },
+    ],
+    ['one that waited and whose prompt is long, too', [ask('a'), ask('b', 1001), text('a')], 'compressing'],
+    [
+      'and what waits behind it begins anew',
+      [ask('a'), ask('b', 1001), text('a'), done('compress', { tokens: 4 }), ask('c'), text('b', 1)],
       { awaiting: 'calling' },
     ],
     ['compress without an ask', [{ type: 'compress' }], 'compressing'],
