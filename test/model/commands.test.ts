@@ -6,7 +6,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isEnabled, type Model, startModel } from './agent-model.ts';
 import { step } from './compare.ts';
-import { type RealAgent, realAgent } from './real-agent.ts';
+import { nothingLeft, type RealAgent, realAgent } from './real-agent.ts';
 import type { ModelEvent, Shape } from './shape.ts';
 import { allEvents } from './shapes.ts';
 
@@ -24,6 +24,8 @@ const weights: Partial<Record<ModelEvent, number>> = {
   undecided: 1,
   rest: 8,
   kill: 0.1,
+  crash: 3,
+  stop: 1,
   'ask-aborted': 1,
   'ask-again': 1,
 };
@@ -69,6 +71,8 @@ const bounds = fc.record({
   ...{ maxRetries: fc.integer({ min: 0, max: 2 }), maxSteps: fc.integer({ min: 1, max: 4 }) },
   backends: fc.constantFrom(['first'], ['first', 'second'], ['first', 'second', 'third']),
   ...{ stateless: fc.boolean(), onUndecided: fc.constantFrom('deny' as const, 'fail' as const) },
+  ...{ sticky: fc.boolean(), replay: fc.constantFrom(false, true, 'continue' as const) },
+  comesBack: fc.constantFrom('always' as const, 'always' as const, 'once' as const, 'never' as const),
 });
 
 test(`${runs} random walks hold the model`, async () => {
@@ -82,7 +86,7 @@ test(`${runs} random walks hold the model`, async () => {
         real = await realAgent(shape);
         return { model: { model: startModel(shape) }, real };
       }, commands);
-      expect(await real?.finish()).toEqual({ unsettled: 0, timers: 0 });
+      expect(await real?.finish()).toEqual(nothingLeft);
     },
   );
   await fc.assert(walks, { numRuns: runs, seed });

@@ -1,6 +1,6 @@
 /**
  * The promises around the actors: barriers, model calls, tools, decisions on tools and timers end in every order that a scheduler can think of,
- * while asks, cancels, kills, forks, spawns and a close come in between. `MODEL_RUNS` and `MODEL_SEED` as in the random walks.
+ * while asks, cancels, crashes, kills, forks, spawns and a close come in between. `MODEL_RUNS` and `MODEL_SEED` as in the random walks.
  */
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -28,8 +28,9 @@ afterEach(() => {
   expect(unhandled.splice(0)).toEqual([]);
 });
 
-/** An ask that is answered, wants a tool first, or one that must be allowed. */
-type AskKind = 'ask' | 'ask-tools' | 'ask-guarded';
+/** An ask that is answered, wants a tool first, or one that must be allowed, or at which the backend throws. */
+const askKinds = ['ask', 'ask-tools', 'ask-guarded', 'ask-crash'] as const;
+type AskKind = (typeof askKinds)[number];
 
 type Deed =
   | { readonly kind: AskKind; readonly agent: number }
@@ -41,7 +42,7 @@ const agentNumber = fc.nat(2);
 const deed: fc.Arbitrary<Deed> = fc.oneof(
   {
     weight: 8,
-    arbitrary: fc.record({ kind: fc.constantFrom<AskKind[]>('ask', 'ask-tools', 'ask-guarded'), agent: agentNumber }),
+    arbitrary: fc.record({ kind: fc.constantFrom(...askKinds), agent: agentNumber }),
   },
   { weight: 5, arbitrary: fc.record({ kind: fc.constantFrom('wait' as const, 'cancel' as const), ask: fc.nat(20) }) },
   {
@@ -99,6 +100,8 @@ class World {
   readonly #cancelled = new Set<AskHandle>();
   readonly #settled = new Map<string, string[]>();
   readonly #problems: string[] = [];
+  /** What was told of the agents of a name, in order. */
+  readonly #lives = new Map<string, string[]>();
   readonly #look: Tool = {
     definition: { name: 'look', description: 'Looks.', parameters: { type: 'object', properties: {} } },
     check: async () => ({ value: {} }),
@@ -131,6 +134,10 @@ class World {
     this.#troupe.on('approval-needed', (pending) => {
       void scheduler.schedule(Promise.resolve(), 'decision').then(() => this.#decide(pending));
     });
+    this.#troupe.group('crew', { strategy: 'one-for-all', maxRestarts: 2 });
+    this.#troupe.on('agent-spawned', ({ name }) => this.#live(name, 'spawned'));
+    this.#troupe.on('agent-down', ({ agent, comesBack }) => this.#live(agent, comesBack ? 'back' : 'gone'));
+    this.#troupe.on('agent-dead', (name) => this.#live(name, 'dead'));
     this.#troupe.on('ask-settled', ({ agent, askId, outcome }) => this.#count(agent, askId, outcome));
   }
 
@@ -139,6 +146,7 @@ class World {
       case 'ask':
       case 'ask-tools':
       case 'ask-guarded':
+      case 'ask-crash':
         return this.#ask(deed.agent, deed.kind);
       case 'wait':
         // Not awaited: a scheduled step must not depend on other scheduled things.
@@ -176,6 +184,8 @@ class World {
       expect(agent.ref.getSnapshot().status).not.toBe('error');
       expect(agent.state === 'dead').toBe(this.#troupe.agent(agent.name) !== agent);
     }
+    for (const lives of this.#lives.values())
+      expect(`${lives.join(' ')} `).toMatch(/^(spawned (back )*gone dead )*(spawned (back )*)?$/);
     expect([this.#waits, this.#clock.pending]).toEqual([0, 0]);
     if (this.#closed) expect(this.#troupe.agents()).toEqual([]);
   }
@@ -201,6 +211,10 @@ class World {
   #count(agent: string, askId: string, fact: string): void {
     const key = `${agent} ${askId}`;
     this.#settled.set(key, [...(this.#settled.get(key) ?? []), fact]);
+  }
+
+  #live(name: string, event: string): void {
+    this.#lives.set(name, [...(this.#lives.get(name) ?? []), event]);
   }
 
   #nth(index: number): Agent | undefined {
@@ -265,6 +279,7 @@ class World {
     try {
       const agent = await this.#troupe.spawn(name, {
         tools: [this.#look, this.#guarded],
+        ...(index < 2 && { group: 'crew' }),
         approval: { timeoutMs: 1000, onTimeout: index === 0 ? 'fail' : 'deny' },
       });
       this.#agents.set(agent, { shared: 0, asked: new Set() });
@@ -291,11 +306,12 @@ class World {
   }
 }
 
-/** Echoes the prompt; wants a tool first when the prompt says so. */
+/** Echoes the prompt; wants a tool first, or fails, when the prompt says so. */
 function answer(call: GatedCall): void {
   const prompt = call.messages.findLast(({ role }) => role === 'user')?.content ?? '';
   const last = call.messages.at(-1);
-  if (prompt.startsWith('ask-tools') && last?.role === 'user') {
+  if (prompt.startsWith('ask-crash')) call.reject(new Error('a bug'));
+  else if (prompt.startsWith('ask-tools') && last?.role === 'user') {
     call.resolve({ toolCalls: [{ id: 'look-1', name: 'look', arguments: '' }] });
   } else if (prompt.startsWith('ask-guarded') && last?.role === 'user') {
     call.resolve({

@@ -5,95 +5,47 @@
 import { type AnyActorLogic, fromPromise } from 'xstate';
 import { memoryStore } from '../../actors/store/memory.ts';
 import type { Store } from '../../actors/store/store.ts';
-import type { Tool } from '../../actors/tools/tool.ts';
 import { TroupeError } from '../../src/core/errors.ts';
 import type { Message } from '../../src/core/types.ts';
 import type { Agent } from '../../src/runtime/agent.ts';
 import type { ApprovalDecision } from '../../src/runtime/approval.ts';
 import type { AskHandle } from '../../src/runtime/ask-handle.ts';
-import type { Reply } from '../../src/runtime/reply.ts';
+import type { Reply, StreamEvent } from '../../src/runtime/reply.ts';
 import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts';
 import { type GatedBackend, gatedBackend } from '../../src/testing/gated-backend.ts';
 import { assertValidMessages } from '../../src/testing/messages.ts';
-import { settle, VirtualClock } from '../../src/testing/virtual-clock.ts';
-import { type Model, messageLine, outcomeLine, targetOf } from './agent-model.ts';
+import { settle } from '../../src/testing/virtual-clock.ts';
+import { type Model, targetOf } from './agent-model.ts';
+import { Gate } from './gate.ts';
+import { GatedTools } from './gated-tools.ts';
+import { lifeLine, messageLine, outcomeLine } from './model-lines.ts';
+import { PickClock } from './pick-clock.ts';
 import type { ModelEvent, Shape } from './shape.ts';
-
-/** A clock on which a test can let one certain timer fire; the others wait for ever. */
-class PickClock extends VirtualClock {
-  readonly #timers = new Map<unknown, { readonly ms: number; readonly callback: () => void }>();
-  #passed = 0;
-
-  override now(): number {
-    return super.now() + this.#passed;
-  }
-
-  override setTimeout(callback: () => void, ms: number): unknown {
-    const handle = super.setTimeout(callback, ms);
-    this.#timers.set(handle, { ms, callback });
-    return handle;
-  }
-
-  override clearTimeout(handle: unknown): void {
-    super.clearTimeout(handle);
-    this.#timers.delete(handle);
-  }
-
-  /** Fires the timer that was made for `ms` milliseconds, if there is one. */
-  fire(ms: number): void {
-    const [handle, timer] = [...this.#timers].find((entry) => entry[1].ms === ms) ?? [];
-    this.clearTimeout(handle);
-    timer?.callback();
-  }
-
-  /** The same, and the time passes. */
-  pass(ms: number): void {
-    this.#passed += ms;
-    this.fire(ms);
-  }
-}
-
-/** Holds back what the machine invokes: it starts when the test says so. What is stopped before that never starts. */
-class Gate {
-  readonly #waiting = new Map<unknown, () => void>();
-
-  /** Lets the one that waits begin. */
-  open(): void {
-    const [entry] = this.#waiting;
-    if (entry === undefined) return;
-    const [actor, start] = entry;
-    this.#waiting.delete(actor);
-    start();
-  }
-
-  /** The same logic behind the gate. */
-  before(logic: AnyActorLogic): AnyActorLogic {
-    return {
-      ...logic,
-      start: (snapshot, scope) => {
-        this.#waiting.set(scope.self, () => logic.start?.(snapshot, scope));
-      },
-      transition: (snapshot, event, scope) =>
-        this.#waiting.delete(scope.self)
-          ? { ...snapshot, status: 'stopped' }
-          : logic.transition(snapshot, event, scope),
-    };
-  }
-}
 
 const limitTokens = 1000;
 const firstDeadlineMs = 10_000_000;
 const backOffMs = 250;
 const silentMs = 100;
 const approvalMs = 5000;
+/** Breakers have their own tests. */
+const noBreaker = { allowedFailures: 1_000_000 };
 
 export interface RealAgent {
   /** Makes an event happen and waits until nothing moves. */
   apply(event: ModelEvent, model: Model): Promise<void>;
   observe(): Observation;
   /** Ends everything; what is then still open. */
-  finish(): Promise<{ readonly unsettled: number; readonly timers: number }>;
+  finish(): Promise<Rest>;
 }
+
+/** What is still open when all is over, and agents whose last life did not end exactly once. */
+interface Rest {
+  readonly unsettled: number;
+  readonly timers: number;
+  readonly oddEnds: readonly string[];
+}
+
+export const nothingLeft: Rest = { unsettled: 0, timers: 0, oddEnds: [] };
 
 export interface Observation {
   readonly at: string;
@@ -105,6 +57,9 @@ export interface Observation {
   readonly seen: Readonly<Record<string, string>>;
   readonly refusals: readonly string[];
   readonly deadLetters: readonly string[];
+  /** Ends of lives, of all agents but the neighbour. */
+  readonly lives: readonly string[];
+  readonly lateResults: number;
   /** Settlements in the store and as events, by ask: each once. */
   readonly settled: Readonly<Record<string, string>>;
   readonly log: readonly string[];
@@ -134,13 +89,18 @@ class Real implements RealAgent {
   readonly #store: Store;
   readonly #stored: string[] = [];
   readonly #settled: Record<string, string[]> = {};
-  readonly #tools: { readonly done: () => void; readonly signal: AbortSignal }[] = [];
-  readonly #gates = { compress: new Gate(), chooseBackend: new Gate() };
+  readonly #tools = new GatedTools();
+  readonly #gates = { compress: new Gate('worker'), chooseBackend: new Gate('worker') };
+  /** The backend of another agent of its group. */
+  readonly #beside = gatedBackend();
   readonly #handles = new Map<string, Pick<AskHandle, 'cancel'>>();
   readonly #outcomes: Record<string, string> = {};
   readonly #seen: Record<string, string> = {};
   readonly #refusals: string[] = [];
   readonly #deadLetters: string[] = [];
+  readonly #lives: string[] = [];
+  /** By agent: `down` for good, and `dead`. */
+  readonly #ends = new Map<string, string[]>();
   #agent!: Agent;
   #twin: Agent | undefined;
   #open = 0;
@@ -156,27 +116,45 @@ class Real implements RealAgent {
       settleAsk(agent, askId, outcome);
     };
     this.#troupe = createTroupe({
-      ...{ backends: this.#backends, clock: this.#clock, store: this.#store, random: () => 0.5 },
+      ...{ backends: { ...this.#backends, beside: this.#beside }, clock: this.#clock, store: this.#store },
+      ...{ random: () => 0.5, limits: Object.fromEntries(shape.backends.map((name) => [name, noBreaker])) },
     });
     this.#troupe.on('ask-settled', ({ agent, askId, outcome }) => this.#count(agent, askId, outcome));
     this.#troupe.on('dead-letter', ({ askId }) => this.#deadLetters.push(askId));
+    this.#troupe.on('agent-spawned', ({ name }) => this.#ends.set(name, []));
+    this.#troupe.on('agent-down', ({ agent, why, error, comesBack, restarts }) => {
+      if (!comesBack) this.#ends.get(agent)?.push('down');
+      if (agent !== 'neighbour') this.#lives.push(lifeLine(agent, { why, code: error?.code, comesBack, restarts }));
+    });
+    this.#troupe.on('agent-dead', (name) => this.#ends.get(name)?.push('dead'));
   }
 
   async start(): Promise<void> {
-    const { mailboxLimit, policy, maxRetries, maxSteps, onUndecided, backends, stateless } = this.#shape;
+    const { mailboxLimit, policy, maxRetries, maxSteps, onUndecided, backends, stateless, sticky, replay } =
+      this.#shape;
+    const { comesBack, events } = this.#shape;
+    const limits = { maxRestarts: comesBack === 'once' ? 1 : 100, withinMs: comesBack === 'once' ? 1e9 : 1 };
+    const isInGroup = events.includes('stop');
+    if (isInGroup) {
+      this.#troupe.group('crew', { strategy: 'one-for-all', ...limits });
+      await this.#troupe.spawn('neighbour', { group: 'crew', backend: 'beside' });
+    }
     this.#agent = await this.#troupe.spawn('worker', {
       ...{
         system: 'Be brief.',
         fallback: backends.slice(1),
-        tools: [this.#gatedTool('gate'), this.#gatedTool('guarded')],
+        tools: [this.#tools.make('gate'), this.#tools.make('guarded')],
       },
-      ...{ mailboxLimit, mailboxPolicy: policy, maxRetries, maxSteps, stateless },
+      ...{ mailboxLimit, mailboxPolicy: policy, maxRetries, maxSteps, stateless, stickyFallback: sticky, replay },
       ...{ maxSameCalls: 100, approval: { timeoutMs: approvalMs, onTimeout: onUndecided } },
+      restart: comesBack === 'never' ? 'temporary' : limits,
+      ...(isInGroup && { group: 'crew' }),
       timeouts: { firstEventMs: silentMs, idleMs: silentMs },
     });
-    const { machine, context } = this.#agent.ref.getSnapshot() as unknown as BoundSnapshot;
-    Object.assign(context.limits, { compressAtTokens: limitTokens });
-    const { actors } = machine.implementations;
+    const { machine } = this.#agent.ref.getSnapshot() as unknown as BoundSnapshot;
+    const { actors, guards } = machine.implementations;
+    // So that every machine of the agent has the limit, those after a crash included.
+    for (const name of ['has mail and grew too much', 'grew too much']) guards[name] = withLimit(guards[name]);
     actors['chooseBackend'] = this.#gates.chooseBackend.before(actors['chooseBackend'] as AnyActorLogic);
     const compress = fromPromise(async () => {
       if (this.#compressFails) throw new Error('the strategy failed');
@@ -189,6 +167,10 @@ class Real implements RealAgent {
   async apply(event: ModelEvent, model: Model): Promise<void> {
     this.#do(event, model);
     await settle();
+    if (event === 'stop') {
+      this.#beside.next().reject(new Error('a bug'));
+      await settle();
+    }
     if (event !== 'twin-ask') return;
     this.#backends[this.#shape.backends[0] as string]?.next('twin').resolve({ text: 'twin answer' });
     await settle();
@@ -220,6 +202,11 @@ class Real implements RealAgent {
       case 'twin-ask':
         void this.#twin?.ask('twin prompt');
         return;
+      case 'stop':
+        // Crashes that are to be forgiven are further apart than the limits count.
+        this.#clock.move(1);
+        void this.#troupe.agent('neighbour')?.ask('crash');
+        return;
       case 'silence':
         return this.#keepSilent(model);
       case 'waited':
@@ -237,9 +224,9 @@ class Real implements RealAgent {
       case 'undecided':
         return this.#clock.fire(approvalMs);
       case 'one-tool':
-        return this.#runningTools()[0]?.done();
+        return this.#tools.running[0]?.done();
       case 'rest':
-        for (const tool of this.#runningTools()) tool.done();
+        for (const tool of this.#tools.running) tool.done();
         return;
       case 'late':
         return this.#answerLate();
@@ -257,24 +244,28 @@ class Real implements RealAgent {
     assertValidMessages(this.#agent.messages());
     return {
       ...{ at: typeof value === 'string' ? value : JSON.stringify(value), status, hand: context.askId },
-      mailbox: context.mailbox,
+      mailbox: status === 'active' ? context.mailbox : [],
       waiting: this.#troupe.agents().find(({ name }) => name === 'worker')?.waiting ?? 0,
       ...{ outcomes: this.#outcomes, seen: this.#seen, refusals: this.#refusals, deadLetters: this.#deadLetters },
+      ...{ lives: this.#lives, lateResults: this.#troupe.health().lateResults },
       settled: Object.fromEntries(Object.entries(this.#settled).map(([id, facts]) => [id, facts.sort().join(', ')])),
       log: lines(this.#agent.messages()),
       stored: this.#stored,
       twin: this.#twin && lines(this.#twin.messages()),
       requests,
-      running: this.#runningTools().length,
+      running: this.#tools.running.length,
       deciding: this.#agent.approvals().length,
       timers: this.#clock.pending,
     };
   }
 
-  async finish(): Promise<{ readonly unsettled: number; readonly timers: number }> {
+  async finish(): Promise<Rest> {
     await this.#troupe.close();
     await settle();
-    return { unsettled: this.#open, timers: this.#clock.pending };
+    const oddEnds = [...this.#ends].flatMap(([agent, ends]) =>
+      ends.join() === 'down,dead' ? [] : [`${agent}: ${ends}`],
+    );
+    return { unsettled: this.#open, timers: this.#clock.pending, oddEnds };
   }
 
   #count(agent: string, askId: string, fact: string): void {
@@ -298,7 +289,7 @@ class Real implements RealAgent {
     this.#handles.set(askId, { cancel: () => abort.abort() });
     this.#watch(askId, stream.reply);
     const reading = (async () => {
-      for await (const event of stream) if (event.type === 'text-delta') this.#seen[askId] += event.text;
+      for await (const event of stream) this.#seen[askId] = shown(this.#seen[askId] ?? '', event);
     })();
     reading.catch(() => {});
   }
@@ -325,7 +316,7 @@ class Real implements RealAgent {
   }
 
   #fork(): void {
-    this.#agent.fork('twin').then(
+    this.#agent.fork('twin', { group: 'twins' }).then(
       (twin) => {
         this.#twin = twin;
       },
@@ -358,6 +349,9 @@ class Real implements RealAgent {
         return call.reject(new TroupeError('TROUPE_ERR_BACKEND_UNREACHABLE', 'reset'));
       case 'fatal':
         return call.reject(new TroupeError('TROUPE_ERR_BACKEND_AUTH', 'wrong key'));
+      case 'crash':
+        this.#clock.move(1);
+        return call.reject(new Error('a bug'));
       case 'overflow':
         return call.reject(new TroupeError('TROUPE_ERR_BACKEND_CONTEXT_OVERFLOW', 'too long'));
       default:
@@ -381,11 +375,7 @@ class Real implements RealAgent {
         call.resolve({ text: 'late answer', toolCalls });
       }
     }
-    for (const tool of [...this.#tools]) if (tool.signal.aborted) tool.done();
-  }
-
-  #runningTools() {
-    return this.#tools.filter(({ signal }) => !signal.aborted);
+    for (const tool of this.#tools.aborted) tool.done();
   }
 
   #decide(decision: ApprovalDecision): void {
@@ -393,32 +383,34 @@ class Real implements RealAgent {
     this.#agent.approve(next?.call.id ?? 'none', decision);
   }
 
-  #gatedTool(name: 'gate' | 'guarded'): Tool {
-    const parameters = { type: 'object', properties: {} };
-    return {
-      definition: { name, description: 'Waits for the test.', parameters },
-      approve: name === 'guarded',
-      check: async () => ({ value: {} }),
-      run: (_args, { signal }) =>
-        new Promise((resolve) => {
-          const done = () => {
-            this.#tools.splice(this.#tools.indexOf(tool), 1);
-            resolve('done');
-          };
-          const tool = { done, signal };
-          this.#tools.push(tool);
-        }),
-    };
-  }
-
   #waitMs(model: Model): number {
     return backOffMs * 2 ** ((model.asks[model.hand ?? '']?.retries ?? 1) - 1);
   }
 }
 
+type Guard = (args: { readonly context: { readonly limits: object } }, ...rest: unknown[]) => boolean;
+
 interface BoundSnapshot {
-  readonly machine: { readonly implementations: { readonly actors: Record<string, unknown> } };
-  readonly context: { readonly limits: object };
+  readonly machine: {
+    readonly implementations: {
+      readonly actors: Record<string, unknown>;
+      readonly guards: Record<string, Guard | undefined>;
+    };
+  };
+}
+
+/** The guard of an agent whose conversation must not take more than `limitTokens`. */
+function withLimit(guard: Guard | undefined): Guard {
+  return (args, ...rest) => {
+    const limits = { ...args.context.limits, compressAtTokens: limitTokens };
+    return guard?.({ ...args, context: { ...args.context, limits } }, ...rest) ?? false;
+  };
+}
+
+/** What a reader of a stream has on the screen after an event. */
+function shown(screen: string, event: StreamEvent): string {
+  if (event.type === 'text-delta') return screen + event.text;
+  return event.type === 'restarted' ? screen.slice(0, screen.length - event.discardChars) : screen;
 }
 
 /** Each ask has a deadline that no other timer has. */

@@ -1,5 +1,5 @@
 /** What an agent of the model has as bounds, and what can happen to it. */
-import type { MailboxPolicy } from '../../src/runtime/agent-spec.ts';
+import type { MailboxPolicy, Replay } from '../../src/runtime/agent-spec.ts';
 
 /** Bounds of the agent, and which events a walk uses. */
 export interface Shape {
@@ -12,6 +12,11 @@ export interface Shape {
   readonly onUndecided: 'deny' | 'fail';
   readonly backends: readonly string[];
   readonly stateless: boolean;
+  /** How often it comes back after a crash; in a group, how often all of it does. */
+  readonly comesBack: 'always' | 'once' | 'never';
+  /** Whether it stays at the backend to which it has fallen back. */
+  readonly sticky: boolean;
+  readonly replay: Replay;
 }
 
 export const plainShape: Shape = {
@@ -23,6 +28,9 @@ export const plainShape: Shape = {
   onUndecided: 'deny',
   backends: ['first'],
   stateless: false,
+  comesBack: 'always',
+  sticky: false,
+  replay: false,
 };
 
 /** Everything that can happen to an agent. */
@@ -55,6 +63,10 @@ export const modelEvents = [
   'transient',
   'fatal',
   'overflow',
+  // Its backend throws what it must not throw.
+  'crash',
+  // Another agent of its group crashes: all are started anew. Shapes with this event have such a group.
+  'stop',
   // It sends nothing for too long.
   'silence',
   // The model wants two tools that must be allowed; the next of them is, or is not, or nobody decides in time.

@@ -3,6 +3,10 @@ import { type ModelEvent, modelEvents, plainShape, type Shape } from './shape.ts
 
 /** Every way in which an ask can end from outside, and what comes too late. */
 const ends = ['cancel-hand', 'expire-hand', 'kill', 'late', 'cancel-settled'] as const;
+/** Answers that break off when a reader has seen some of them. */
+const brokenOff = [
+  ...(['stream', 'delta', 'text', 'transient', 'fatal', 'crash', 'waited', 'chosen', 'cancel-hand'] as const),
+] as const;
 const compression = ['compress', 'compressed', 'compress-failed'] as const;
 
 export const shapes: Readonly<Record<string, Shape>> = {
@@ -75,13 +79,27 @@ export const shapes: Readonly<Record<string, Shape>> = {
   forks: {
     ...plainShape,
     ...{ mailboxLimit: 0 },
-    events: ['ask', 'text', 'tools', 'guarded-tools', 'allow', 'rest', 'fork', 'twin-ask', 'cancel-hand', 'kill'],
+    events: [
+      ...(['ask', 'text', 'tools', 'guarded-tools', 'allow', 'rest', 'fork', 'twin-ask'] as const),
+      ...(['crash', 'chosen', 'cancel-hand', 'kill'] as const),
+    ],
   },
   'an ask id that is in use': { ...plainShape, events: ['ask', 'ask-again', 'text', 'tools', 'rest', ...ends] },
   'compression by size and by hand': {
     ...plainShape,
     ...{ maxRetries: 1 },
-    events: ['ask', 'text', 'big-text', 'tools', 'big-tools', 'rest', 'overflow', ...compression, ...ends],
+    events: [
+      'ask',
+      'text',
+      'big-text',
+      'tools',
+      'big-tools',
+      'rest',
+      'overflow',
+      ...compression,
+      'cancel-hand',
+      'kill',
+    ],
   },
   'compression by hand while asks wait outside': {
     ...plainShape,
@@ -92,6 +110,64 @@ export const shapes: Readonly<Record<string, Shape>> = {
     ...plainShape,
     ...{ mailboxLimit: 0 },
     events: ['ask', 'stream', 'delta', 'text', 'overflow', 'chosen', 'compressed', 'cancel-hand', 'kill'],
+  },
+  'crashes with another backend left': {
+    ...plainShape,
+    ...{ backends: ['first', 'second'], maxRetries: 1 },
+    events: ['ask', 'text', 'crash', 'fatal', 'transient', 'waited', 'chosen', ...ends],
+  },
+  'crashes while asks wait': {
+    ...plainShape,
+    ...{ mailboxLimit: 2, policy: 'wait' },
+    events: ['ask', 'text', 'crash', 'chosen', 'tools', 'rest', 'cancel-first', 'expire-outside', ...ends],
+  },
+  'one crash too many': {
+    ...plainShape,
+    ...{ comesBack: 'once', policy: 'wait' },
+    events: ['ask', 'text', 'crash', 'fatal', 'chosen', 'ask-again', ...ends],
+  },
+  temporary: {
+    ...plainShape,
+    ...{ comesBack: 'never', policy: 'wait' },
+    events: ['ask', 'text', 'tools', 'rest', 'crash', 'stop', 'chosen', ...ends],
+  },
+  'crashes of a long conversation': {
+    ...plainShape,
+    ...{ policy: 'wait', mailboxLimit: 0 },
+    events: ['ask', 'text', 'big-text', 'crash', 'stop', 'chosen', ...compression, 'kill'],
+  },
+  'stopped with its group': {
+    ...plainShape,
+    ...{ maxRetries: 1 },
+    events: [
+      ...(['ask', 'text', 'guarded-tools', 'allow', 'rest', 'transient', 'waited', 'overflow', 'compressed'] as const),
+      ...(['chosen', 'stop', 'late'] as const),
+    ],
+  },
+  'a group that is at its end': {
+    ...plainShape,
+    ...{ comesBack: 'once' },
+    events: ['ask', 'text', 'tools', 'rest', 'crash', 'chosen', 'stop', ...ends],
+  },
+  'sticky fallback': {
+    ...plainShape,
+    ...{ sticky: true, backends: ['first', 'second'] },
+    events: ['ask', 'text', 'fatal', 'crash', 'stop', 'chosen', 'cancel-hand'],
+  },
+  'streams that begin again': {
+    ...plainShape,
+    ...{ replay: true, mailboxLimit: 0, maxRetries: 1 },
+    events: [...brokenOff, 'tools', 'rest', 'kill'],
+  },
+  'a stream that crashes at the last of three': {
+    ...plainShape,
+    ...{ mailboxLimit: 0, backends: ['first', 'second', 'third'] },
+    events: ['stream', 'delta', 'text', 'fatal', 'crash', 'chosen'],
+  },
+  'streams that go on': {
+    ...plainShape,
+    ...{ replay: 'continue', mailboxLimit: 0, maxRetries: 1, backends: ['first', 'second'] },
+    events: [...brokenOff, 'stop'],
   },
 };
 

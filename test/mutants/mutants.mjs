@@ -1,6 +1,6 @@
 /**
- * Bugs that the tests must notice. Each is one or more replacements; `search` stands in its file exactly once.
- * `tests` are the files that are run against it.
+ * Bugs in an agent and its asks that the tests must notice. Each is one or more replacements; `search` stands in its file exactly once.
+ * `tests` are the files that are run against it; with `only`, those of their tests whose name matches.
  */
 const model = 'test/model/transitions.test.ts';
 
@@ -8,6 +8,7 @@ export const mutants = [
   {
     name: 'lost mail',
     tests: [model],
+    only: '^crashes while asks wait$',
     edits: [
       {
         file: 'machines/agent.ts',
@@ -19,22 +20,24 @@ export const mutants = [
   {
     name: 'double reply',
     tests: [model],
+    only: '^no mailbox$',
     edits: [
       {
         file: 'src/runtime/bind.ts',
-        search: "  record.asks.delete(ask.askId);\n  runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply'",
-        replace: "  runtime.store.settleAsk(record.name, ask.askId, { kind: 'reply'",
+        search: '  if (response === undefined) return;\n  record.asks.delete(ask.askId);\n',
+        replace: '  if (response === undefined) return;\n',
       },
     ],
   },
   {
     name: 'reply after kill',
     tests: [model],
+    only: '^no mailbox$',
     edits: [
       {
         file: 'machines/agent.ts',
-        search: "    kill: { target: '.dead', actions: [",
-        replace: "    kill: { guard: 'has no ask in hand', target: '.dead', actions: [",
+        search: "    kill: {\n      target: '.dead',",
+        replace: "    kill: {\n      guard: 'has no ask in hand',\n      target: '.dead',",
       },
       {
         file: 'machines/agent.ts',
@@ -46,7 +49,8 @@ export const mutants = [
   },
   {
     name: 'shared fork',
-    tests: [model, 'test/core/conversation.test.ts'],
+    tests: [model],
+    only: '^forks$',
     edits: [
       {
         file: 'src/core/conversation.ts',
@@ -57,7 +61,7 @@ export const mutants = [
   },
   {
     name: 'lost system message',
-    tests: [model, 'test/core/conversation.test.ts'],
+    tests: ['test/core/conversation.test.ts'],
     edits: [
       {
         file: 'src/core/conversation.ts',
@@ -69,18 +73,19 @@ export const mutants = [
   {
     name: 'orphan tool result',
     tests: [model],
+    only: '^stateless$',
     edits: [
       { file: 'src/core/conversation.ts', search: '    checkPairs(group);\n', replace: '    void checkPairs;\n' },
       {
-        file: 'src/runtime/bind.ts',
-        search: '      ...(toolCalls.length === 0 ? {} : { toolCalls }),',
-        replace: '      ...(toolCalls.length === 0 ? {} : { toolCalls: toolCalls.slice(1) }),',
+        file: 'src/runtime/assistant-message.ts',
+        search: '    ...(toolCalls.length === 0 ? {} : { toolCalls }),',
+        replace: '    ...(toolCalls.length === 0 ? {} : { toolCalls: toolCalls.slice(1) }),',
       },
     ],
   },
   {
     name: 'late result accepted',
-    tests: ['test/machines/agent.test.ts', model],
+    tests: ['test/machines/agent.test.ts'],
     edits: [
       {
         file: 'machines/agent.ts',
@@ -92,6 +97,7 @@ export const mutants = [
   {
     name: 'late text accepted',
     tests: [model],
+    only: '^streams$',
     edits: [
       {
         file: 'src/runtime/call-model.ts',
@@ -103,6 +109,7 @@ export const mutants = [
   {
     name: 'deadline ignored in queue',
     tests: [model],
+    only: '^wait outside$',
     edits: [
       {
         file: 'machines/agent.ts',
@@ -116,6 +123,7 @@ export const mutants = [
   {
     name: 'cancel that leaves the socket',
     tests: [model],
+    only: '^no mailbox$',
     edits: [
       {
         file: 'src/runtime/work-logic.ts',
@@ -165,11 +173,12 @@ export const mutants = [
   },
   {
     name: 'fallback replaying delivered output',
-    tests: [model, 'test/runtime/supervision.test.ts'],
+    tests: [model],
+    only: '^streams$',
     edits: [
       {
         file: 'src/runtime/bind.ts',
-        search: '  if (failure?.backend === undefined || ask.delivered) return',
+        search: '  if (failure?.backend === undefined || (ask.delivered && ask.replay === false)) return',
         replace: '  if (failure?.backend === undefined) return',
       },
     ],
@@ -177,6 +186,7 @@ export const mutants = [
   {
     name: 'tool that runs without approval',
     tests: [model],
+    only: '^tools that must be allowed$',
     edits: [
       {
         file: 'src/runtime/call-model.ts',
@@ -187,7 +197,7 @@ export const mutants = [
   },
   {
     name: 'denied call that runs',
-    tests: [model, 'test/runtime/approval.test.ts'],
+    tests: ['test/runtime/approval.test.ts'],
     edits: [
       {
         file: 'src/runtime/run-tools.ts',

@@ -1,5 +1,5 @@
 /**
- * Plants each bug of mutants.mjs in a copy of the tree, runs the tests that should notice, and prints a table.
+ * Plants each bug of mutants.mjs and supervision-mutants.mjs in a copy of the tree, runs the tests that should notice, and prints a table.
  * Exits with 1 when a bug was not caught, or when the tests fail without any. Arguments choose mutants by name.
  */
 import { spawn } from 'node:child_process';
@@ -7,44 +7,68 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { mutants } from './mutants.mjs';
+import { supervisionMutants } from './supervision-mutants.mjs';
 
 const root = new URL('../..', import.meta.url).pathname;
-const limitMs = 120_000;
+/** Installs clients of its own, and is not run here. */
+const real = join(root, 'test/real');
+/** Of one mutant, which is caught sooner or not at all; and of all tests without any. */
+const [limitMs, soundLimitMs] = [60_000, 180_000];
 const wanted = process.argv.slice(2);
-const chosen = mutants.filter(({ name }) => wanted.length === 0 || wanted.includes(name));
+const chosen = [...mutants, ...supervisionMutants].filter(({ name }) => wanted.length === 0 || wanted.includes(name));
 
-const copy = mkdtempSync(join(tmpdir(), 'troupe-mutants-'));
+/** Copies of the tree in which mutants are tried side by side. */
+const lanes = Array.from({ length: Math.min(2, chosen.length) }, () => mkdtempSync(join(tmpdir(), 'troupe-mutants-')));
 try {
-  for (const part of ['src', 'machines', 'actors', 'test', 'package.json', 'tsconfig.json'])
-    cpSync(join(root, part), join(copy, part), { recursive: true });
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  for (const copy of lanes) {
+    for (const part of ['src', 'machines', 'actors', 'test', 'package.json', 'tsconfig.json'])
+      cpSync(join(root, part), join(copy, part), { recursive: true, filter: (path) => path !== real });
+    symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
+  }
   process.exitCode = await main();
 } finally {
-  rmSync(copy, { recursive: true, force: true });
+  for (const copy of lanes) rmSync(copy, { recursive: true, force: true });
 }
 
 async function main() {
-  for (const mutant of chosen) plant(mutant)();
-  const sound = await run([...new Set(chosen.flatMap(({ tests }) => tests))]);
-  if (sound.caught !== 'no') {
-    print(`The tests fail without any mutant: ${sound.caught}, ${sound.by}`);
+  const startedAt = Date.now();
+  for (const mutant of chosen) plant(lanes[0], mutant)();
+  const [whole, parts] = [chosen.filter(({ only }) => !only), chosen.filter(({ only }) => only)];
+  const sound = await Promise.all([runAll(lanes[0], whole), runAll(lanes.at(-1), parts)]);
+  const unsound = sound.find(({ caught }) => caught !== 'no');
+  if (unsound !== undefined) {
+    print(`The tests fail without any mutant: ${unsound.caught}, ${unsound.by}`);
     return 1;
   }
-  const rows = [];
-  for (const mutant of chosen) {
-    const restore = plant(mutant);
-    const { caught, by } = await run(mutant.tests);
-    restore();
-    rows.push([mutant.name, caught, by]);
-    print(`${caught === 'yes' ? 'caught' : `NOT CAUGHT (${caught})`}: ${mutant.name}`);
-  }
-  const caught = rows.filter(([, yes]) => yes === 'yes').length;
-  print(`\n${table([['mutant', 'caught', 'by'], ...rows])}\n\n${caught} of ${rows.length} caught`);
-  return caught === rows.length ? 0 : 1;
+  const rows = new Map();
+  const queue = chosen.values();
+  await Promise.all(
+    lanes.map(async (copy) => {
+      for (const mutant of queue) {
+        const restore = plant(copy, mutant);
+        const { caught, by } = await run(copy, mutant, limitMs);
+        restore();
+        rows.set(mutant, [mutant.name, caught, by]);
+        print(`${caught === 'yes' ? 'caught' : `NOT CAUGHT (${caught})`}: ${mutant.name}`);
+      }
+    }),
+  );
+  const list = chosen.map((mutant) => rows.get(mutant));
+  const caught = list.filter(([, yes]) => yes === 'yes').length;
+  const seconds = Math.round((Date.now() - startedAt) / 1000);
+  print(`\n${table([['mutant', 'caught', 'by'], ...list])}\n\n${caught} of ${list.length} caught, in ${seconds} s`);
+  return caught === list.length ? 0 : 1;
+}
+
+/** Runs all tests of these mutants once. */
+function runAll(copy, some) {
+  if (some.length === 0) return { caught: 'no', by: '' };
+  const only = some.every((mutant) => mutant.only) ? some.map((mutant) => mutant.only).join('|') : undefined;
+  return run(copy, { tests: [...new Set(some.flatMap(({ tests }) => tests))], only }, soundLimitMs);
 }
 
 /** Applies a mutant to the copy; gives what takes it back. Throws when a text is not there exactly once. */
-function plant({ name, edits }) {
+function plant(copy, { name, edits }) {
   const before = new Map();
   for (const { file, search, replace } of edits) {
     const path = join(copy, file);
@@ -63,8 +87,8 @@ function plant({ name, edits }) {
   };
 }
 
-/** Runs test files in the copy until the first failure. */
-async function run(tests) {
+/** Runs test files in the copy until the first failure; with `only`, the tests whose name matches. */
+async function run(copy, { tests, only }, withinMs) {
   const report = join(copy, 'report.json');
   rmSync(report, { force: true });
   const child = spawn(
@@ -73,6 +97,7 @@ async function run(tests) {
       join(root, 'node_modules/vitest/vitest.mjs'),
       'run',
       ...tests,
+      ...(only === undefined ? [] : ['--testNamePattern', only]),
       '--bail=1',
       '--reporter=json',
       `--outputFile=${report}`,
@@ -83,15 +108,15 @@ async function run(tests) {
   const timer = setTimeout(() => {
     late = true;
     process.kill(-child.pid, 'SIGKILL');
-  }, limitMs);
+  }, withinMs);
   const code = await new Promise((resolve) => child.on('close', resolve));
   clearTimeout(timer);
   if (late) return { caught: 'ran out of time', by: '' };
   if (code === 0) return { caught: 'no', by: '' };
-  return firstFailure(report);
+  return firstFailure(copy, report);
 }
 
-function firstFailure(report) {
+function firstFailure(copy, report) {
   let files;
   try {
     files = JSON.parse(readFileSync(report, 'utf8')).testResults;

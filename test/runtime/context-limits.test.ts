@@ -199,9 +199,13 @@ describe('Ollama', () => {
   });
 
   test('that reads what it is sent is not', async () => {
-    const { agent, warnings } = await spawn({ backend: 'ollama', model: 'fault:honest' });
+    const { agent, warnings, troupe } = await spawn({ backend: 'ollama', model: 'fault:honest' });
     for (const count of [200, 11_000, 3000, 11_000, 1200]) await agent.ask(words(count));
     expect(warnings).toEqual([]);
+    const [known, ...others] = troupe.health().models;
+    expect(others).toEqual([]);
+    expect(known).toMatchObject({ backend: 'ollama', model: 'fault:honest', windowTokens: expect.any(Number) });
+    expect([known?.reports === 0, known?.countError === undefined]).toEqual([false, false]);
   });
 
   test('that does not say what it takes keeps no answer back', async () => {
