@@ -4,14 +4,16 @@ import { loadMcpConfig } from '../../actors/tools/mcp-config-file.ts';
 import type { BackendChoice } from '../core/choice.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { ModelParameters } from '../core/types.ts';
+import type { Troupe } from '../runtime/troupe.ts';
 import { autoBackend, explanation } from './auto-backend.ts';
 import { type Choice, chooseBackend } from './choose-backend.ts';
-import { onTroupe } from './interrupt.ts';
+import { type InspectFlags, inspected } from './inspecting.ts';
+import { onTroupe, type Stop } from './interrupt.ts';
 import { type AgentFlags, type Extras, engage } from './kept-agent.ts';
 import { showAnswer } from './show-answer.ts';
 import { note, plain } from './terminal.ts';
 
-export interface AskFlags extends AgentFlags {
+export interface AskFlags extends AgentFlags, InspectFlags {
   readonly explain?: true;
   readonly system?: string;
   readonly fallback?: readonly string[];
@@ -32,7 +34,7 @@ export async function askCommand(words: readonly string[], flags: AskFlags): Pro
   const extras = await extrasOf(flags);
   const choose = () => (flags.auto ? autoRoute(asked, flags) : chooseBackend(flags));
   const { options, bringUp } = await engage(flags, { name: 'ask', extras, choose });
-  return onTroupe(options, async (troupe, stop) => {
+  const work = async (troupe: Troupe, stop: Stop) => {
     troupe.on('approval-needed', ({ agent, call }) => {
       troupe.agent(agent)?.approve(call, { deny: 'nobody is there to allow it.' });
     });
@@ -41,7 +43,8 @@ export async function askCommand(words: readonly string[], flags: AskFlags): Pro
     if (flags.json) process.stdout.write(`${JSON.stringify(await stream.reply, undefined, 2)}\n`);
     else await showAnswer(stream);
     return 0;
-  });
+  };
+  return onTroupe(options, inspected(flags, work));
 }
 
 /** What the agent is made from besides its route. */

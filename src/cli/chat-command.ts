@@ -8,12 +8,13 @@ import { Draft, type Entry } from './chat-draft.ts';
 import { ChatLines } from './chat-lines.ts';
 import { Permission } from './chat-permission.ts';
 import { chooseBackend } from './choose-backend.ts';
+import { type InspectFlags, inspected } from './inspecting.ts';
 import { onTroupe, type Stop } from './interrupt.ts';
 import { type AgentFlags, type Extras, engage } from './kept-agent.ts';
 import { showAnswer } from './show-answer.ts';
 import { note, oneLine } from './terminal.ts';
 
-export interface ChatFlags extends AgentFlags {
+export interface ChatFlags extends AgentFlags, InspectFlags {
   readonly system?: string;
   readonly fallback?: readonly string[];
   readonly mcpConfig?: string;
@@ -31,7 +32,7 @@ export async function chatCommand(flags: ChatFlags): Promise<number> {
     return new Chat(cast, stop.soon).run();
   };
   // Ctrl-C cancels an answer here, and no more than that.
-  return onTroupe(options, work, ['SIGTERM']);
+  return onTroupe(options, inspected(flags, work), ['SIGTERM']);
 }
 
 async function extrasOf({ system, fallback, mcpConfig, code }: ChatFlags): Promise<Extras> {

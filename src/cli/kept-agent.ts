@@ -14,7 +14,7 @@ import type { AgentSpec } from '../runtime/agent-spec.ts';
 import type { Troupe } from '../runtime/troupe.ts';
 import type { TroupeOptions } from '../runtime/troupe-options.ts';
 import type { Choice } from './choose-backend.ts';
-import { openStore, type StoreFlags } from './kept-store.ts';
+import { keptLogger, openStore, type StoreFlags } from './kept-store.ts';
 import { note, oneLine } from './terminal.ts';
 
 export interface AgentFlags extends StoreFlags {
@@ -77,26 +77,15 @@ async function engageKept(store: SqliteStore, name: string, { flags, extras, cho
   const others = new Set(agents.map((agent) => agent.name).filter((other) => other !== name));
   const resume = (agent: StoredAgent) => agent.name === name && spec;
   const bringUp = async (troupe: Troupe) => {
-    troupe.on('store-failed', (error) => note(oneLine(error.message)));
-    if (stored === undefined) {
-      await troupe.resumed;
-      return troupe.spawn(name, spec);
-    }
+    if (stored === undefined) return troupe.spawn(name, spec);
     for (const { prompt } of open)
       note(`${name} first answers what it was asked before: ${oneLine(prompt).slice(0, 80)}`);
-    return resumed(troupe, name);
+    await troupe.resumed;
+    const agent = troupe.agent(name);
+    if (agent !== undefined) return agent;
+    throw new TroupeError('TROUPE_ERR_AGENT_DEAD', `"${name}" stays in the store as it was.`);
   };
-  return { options: { backends, store, resume }, spec, others, bringUp };
-}
-
-/** The agent that the store has brought back. */
-async function resumed(troupe: Troupe, name: string): Promise<Agent> {
-  const failures: TroupeError[] = [];
-  troupe.on('resume-failed', ({ error }) => failures.push(error));
-  await troupe.resumed;
-  const agent = troupe.agent(name);
-  if (agent !== undefined) return agent;
-  throw failures[0] ?? new TroupeError('TROUPE_ERR_AGENT_DEAD', `Agent "${name}" could not be brought back.`);
+  return { options: { backends, store, resume, logger: keptLogger }, spec, others, bringUp };
 }
 
 /** The spec of a kept agent, as far as a store may say it. */

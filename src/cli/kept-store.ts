@@ -5,6 +5,7 @@ import type { SqliteStore } from '../../actors/store/sqlite.ts';
 import type { SqliteStoreEvent } from '../../actors/store/sqlite-events.ts';
 import type { StoredAgent } from '../../actors/store/store.ts';
 import { TroupeError } from '../core/errors.ts';
+import type { Logger } from '../runtime/log.ts';
 import { note, oneLine } from './terminal.ts';
 
 export interface StoreFlags {
@@ -56,6 +57,12 @@ export async function storedAgent(store: SqliteStore, name: string): Promise<Sto
   const known = names === '' ? 'The store is empty' : `There are ${names}`;
   throw new TroupeError('TROUPE_ERR_OPTION_INVALID', `No agent "${oneLine(name)}" is kept. ${known}.`);
 }
+
+/** Tells on standard error what goes wrong with the store, and with who comes back from it. */
+export const keptLogger: Logger = {
+  warn: () => {},
+  error: (_fields, message) => note(oneLine(message)),
+};
 
 async function open(path: string): Promise<SqliteStore> {
   refuseShared(path);

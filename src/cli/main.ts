@@ -9,6 +9,8 @@ import type { ChatFlags } from './chat-command.ts';
 import type { GcFlags } from './gc-command.ts';
 import type { HistoryFlags } from './history-command.ts';
 import type { ImportFlags } from './import-command.ts';
+import type { InspectCommandFlags } from './inspect-command.ts';
+import { inspectable, portOf } from './inspecting.ts';
 import type { StoreFlags } from './kept-store.ts';
 import type { ResumeFlags } from './resume-command.ts';
 import type { ReviewFlags } from './review-command.ts';
@@ -178,6 +180,20 @@ program
     const { importCommand } = await import('./import-command.ts');
     process.exitCode = await importCommand(file, flags);
   });
+
+program
+  .command('inspect')
+  .description('show what was recorded with `--record`, in a page on this machine')
+  .argument('<file>', 'the recording')
+  .option('--port <port>', 'port of the page; 0 = any free one', portOf, 0)
+  .action(async (file: string, flags: InspectCommandFlags) => {
+    const { inspectCommand } = await import('./inspect-command.ts');
+    process.exitCode = await inspectCommand(file, flags);
+  });
+
+// Where agents work, somebody can look on.
+for (const command of program.commands)
+  if (['ask', 'chat', 'review', 'resume'].includes(command.name())) inspectable(command);
 
 try {
   await program.parseAsync();

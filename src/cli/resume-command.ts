@@ -5,12 +5,13 @@ import { loadMcpConfig } from '../../actors/tools/mcp-config-file.ts';
 import { reasonOf } from '../core/errors.ts';
 import type { Reply } from '../runtime/reply.ts';
 import type { Troupe } from '../runtime/troupe.ts';
-import { onTroupe } from './interrupt.ts';
+import { type InspectFlags, inspected } from './inspecting.ts';
+import { onTroupe, type Stop } from './interrupt.ts';
 import { endpointsAmong, specOf } from './kept-agent.ts';
-import { openExistingStore, type StoreFlags } from './kept-store.ts';
+import { keptLogger, openExistingStore, type StoreFlags } from './kept-store.ts';
 import { jsonText, note, oneLine, plain } from './terminal.ts';
 
-export interface ResumeFlags extends StoreFlags {
+export interface ResumeFlags extends StoreFlags, InspectFlags {
   /** A file of MCP servers, for agents that had their tools. */
   readonly mcpConfig?: string;
   readonly json?: true;
@@ -37,20 +38,18 @@ export async function resumeCommand(flags: ResumeFlags): Promise<number> {
   });
   const names = new Set(open.map(({ agent }) => agent));
   const resume = (stored: Parameters<typeof specOf>[0]) => names.has(stored.name) && { ...specOf(stored), mcp };
-  return onTroupe({ store, backends, resume }, async (troupe, stop) => {
+  const work = async (troupe: Troupe, stop: Stop) => {
     troupe.on('approval-needed', ({ agent, call }) => {
       troupe.agent(agent)?.approve(call, { deny: 'nobody is there to allow it.' });
     });
-    troupe.on('store-failed', (error) => note(oneLine(error.message)));
-    const failures = new Map<string, string>();
-    troupe.on('resume-failed', ({ agent, error }) => failures.set(agent, error.message));
     await troupe.resumed;
-    const asks = open.map((ask) => waitFor(troupe, ask, { now: stop.now, failures }));
+    const asks = open.map((ask) => waitFor(troupe, ask, stop.now));
     if (flags.json) process.stdout.write(`${jsonText(await Promise.all(asks), 2)}\n`);
     else for (const ask of asks) tell(await ask);
     if (open.length === 0) note('No ask is open.');
     return (await Promise.all(asks)).some(({ error }) => error !== undefined) ? 1 : 0;
-  });
+  };
+  return onTroupe({ store, backends, resume, logger: keptLogger }, inspected(flags, work));
 }
 
 /** The open asks, oldest first of each agent, and the servers that agents are kept with. */
@@ -61,14 +60,8 @@ async function lookAt(store: SqliteStore) {
   return { open, backends: endpointsAmong(agents.map(({ backend }) => backend)) };
 }
 
-async function waitFor(
-  troupe: Troupe,
-  { agent, askId, prompt }: StoredAsk,
-  { now, failures }: { readonly now: AbortSignal; readonly failures: ReadonlyMap<string, string> },
-): Promise<Resumed> {
+async function waitFor(troupe: Troupe, { agent, askId, prompt }: StoredAsk, now: AbortSignal): Promise<Resumed> {
   const ask = { agent, askId, prompt };
-  const failure = failures.get(agent);
-  if (failure !== undefined) return { ...ask, error: failure };
   const handle = troupe.handle(askId);
   const cancel = () => void handle.cancel().catch(() => {});
   now.addEventListener('abort', cancel, { once: true });

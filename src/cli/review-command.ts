@@ -1,11 +1,13 @@
 /** `troupe review <path>`. */
 import { review } from '../review/index.ts';
+import type { Troupe } from '../runtime/troupe.ts';
 import { type BackendFlags, chooseBackend } from './choose-backend.ts';
-import { onTroupe } from './interrupt.ts';
+import { type InspectFlags, inspected } from './inspecting.ts';
+import { onTroupe, type Stop } from './interrupt.ts';
 import { progressOn } from './progress.ts';
 import { reviewText } from './review-text.ts';
 
-export interface ReviewFlags extends BackendFlags {
+export interface ReviewFlags extends BackendFlags, InspectFlags {
   readonly expertBackend?: string;
   readonly expertModel?: string;
   readonly timeout: number;
@@ -16,7 +18,7 @@ export interface ReviewFlags extends BackendFlags {
 export async function reviewCommand(path: string, flags: ReviewFlags): Promise<number> {
   const { backend, model, backends } = await chooseBackend(flags);
   const { expertBackend, expertModel, timeout, json } = flags;
-  return onTroupe({ backends }, async (troupe, stop) => {
+  const work = async (troupe: Troupe, stop: Stop) => {
     const progress = progressOn(process.stderr);
     const report = await review(troupe, path, {
       backend,
@@ -30,5 +32,6 @@ export async function reviewCommand(path: string, flags: ReviewFlags): Promise<n
     progress.end();
     process.stdout.write(json ? `${JSON.stringify(report, undefined, 2)}\n` : `\n${reviewText(report)}`);
     return report.agents.some(({ error }) => error !== undefined) ? 1 : 0;
-  });
+  };
+  return onTroupe({ backends }, inspected(flags, work));
 }

@@ -308,7 +308,9 @@ export class Troupe implements AsyncDisposable {
       return await resumeAgents({
         ...{ runtime: this.#runtime, mail: this.#mail },
         specOf: (stored) => {
-          const { spec = {}, backend, model, system } = stored;
+          // Whatever a store says, it starts no program.
+          const { mcp: _programs, tools: _code, ...spec } = stored.spec ?? {};
+          const { backend, model, system } = stored;
           const kept = { ...spec, backend, ...(model && { model }), ...(system && { system }) };
           const given = specOf === undefined ? kept : specOf(stored);
           return given === false ? undefined : this.#fullSpec(given);

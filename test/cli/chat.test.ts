@@ -1,13 +1,13 @@
 /** `troupe chat`, as a process of its own, line by line. */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
 import { chunk, doneEvent, openAiFaults, wholeText } from '../helpers/openai-wire.ts';
+import { distFolder } from '../helpers/processes.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
-const main = join(root, 'dist/src/cli/main.js');
+const main = join(distFolder(), 'src/cli/main.js');
 
 /** Says how many messages it was sent, and what the last one was. */
 const parrot: Fault = ({ request, reply }) => {
@@ -51,7 +51,6 @@ const faults = {
 
 let server: FaultServer;
 beforeAll(async () => {
-  if (!existsSync(main)) throw new Error('The command is not built: run `npm run build` first.');
   server = await faultServer(faults);
 });
 afterAll(() => server.close());
@@ -324,6 +323,6 @@ describe('Ctrl-C', () => {
     session.type('/history\n');
     await session.says('stdout', 'Nothing was said yet.\n');
     session.interrupt();
-    expect([await session.code, session.stderr]).toEqual([1, '']);
+    expect([await session.code, session.stderr]).toEqual([130, '']);
   });
 });

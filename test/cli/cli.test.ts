@@ -1,14 +1,15 @@
 /** The command `troupe`, as a process of its own. */
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
 import { chunk, doneEvent, openAiFaults, wholeText } from '../helpers/openai-wire.ts';
+import { distFolder } from '../helpers/processes.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
-const main = join(root, 'dist/src/cli/main.js');
+const main = join(distFolder(), 'src/cli/main.js');
 const folder = mkdtempSync(join(tmpdir(), 'troupe-cli-'));
 
 const coloured: Fault = ({ reply }) =>
@@ -18,7 +19,6 @@ const coloured: Fault = ({ reply }) =>
 
 let server: FaultServer;
 beforeAll(async () => {
-  if (!existsSync(main)) throw new Error('The command is not built: run `npm run build` first.');
   server = await faultServer({ ...openAiFaults, coloured });
 });
 afterAll(async () => {

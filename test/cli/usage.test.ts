@@ -1,5 +1,5 @@
 /** `troupe usage`: what it prints, to the letter. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
@@ -187,10 +187,15 @@ describe('wrong usage says what is right, and opens nothing', () => {
     [{ csv: true, whatIf: 'opus' }, '`--csv` goes with neither'],
     [{ whatIf: 'my-own' }, 'No price of the model "my-own" is known. Give it in a file by `--prices`.'],
     [{ prices: join(folder, 'none.json') }, 'none.json cannot be read'],
-    [{ store: join(folder, 'none.db') }, 'There is no store at'],
   ] as const)('%j', async (flags, says) => {
     const open = vi.fn();
     await expect(usageCommand({ store: path, ...flags }, open)).rejects.toThrow(says);
     expect(open).not.toHaveBeenCalled();
   });
+});
+
+test('a store that is not there is not made', async () => {
+  const none = join(folder, 'none.db');
+  await expect(usageCommand({ store: none })).rejects.toThrow('There is no store at');
+  expect(existsSync(none)).toBe(false);
 });
