@@ -1,6 +1,8 @@
 /** A review report as text for a terminal. */
+import { whatIf } from '../core/what-if.ts';
 import { type AgentReport, type ReviewReport, severities } from '../review/index.ts';
 import { count, duration, oneLine, plain, table, wrap } from './terminal.ts';
+import { whatIfText } from './usage-text.ts';
 
 /** The whole report. */
 export function reviewText(report: ReviewReport): string {
@@ -11,6 +13,7 @@ export function reviewText(report: ReviewReport): string {
     failuresText(report.agents),
     notesText(report),
     agentsText(report),
+    claudeText(report.agents),
   ];
   return `${sections.filter((section) => section !== undefined).join('\n\n')}\n`;
 }
@@ -62,4 +65,14 @@ function agentsText({ agents, wallMs }: ReviewReport): string {
   const header = ['agent', 'backend', 'steps', 'tokens', 'USD', 'seconds'];
   const sumMs = agents.reduce((sum, { durationMs }) => sum + durationMs, 0);
   return `${table([header, ...rows], [2, 3, 4, 5])}\nwall time ${duration(wallMs)}, the agents' times add up to ${duration(sumMs)}`;
+}
+
+/** What Claude alone would have cost for the same tokens; nothing where no model took any. */
+function claudeText(agents: readonly AgentReport[]): string | undefined {
+  const rows = agents.map(({ agent, backend, model, steps: calls, usage, costUsd }) => {
+    const unpriced = costUsd === undefined ? calls : 0;
+    return { agent, backend, model, day: '', calls, unpriced, usage, costUsd };
+  });
+  const alone = whatIf(rows, 'sonnet');
+  return alone === undefined || alone.costUsd === 0 ? undefined : whatIfText(alone);
 }

@@ -18,7 +18,7 @@ export function usageText(report: UsageReport, other?: WhatIf): string {
 }
 
 /** What the other model would have cost, with the arithmetic of the saving. */
-function whatIfText({ model, price, compared, actualUsd, costUsd, savedShare, assumptions }: WhatIf): string {
+export function whatIfText({ model, price, compared, actualUsd, costUsd, savedShare, assumptions }: WhatIf): string {
   const { inputUsd, outputUsd, source = 'no source', date = 'no date' } = price;
   const rates = `${usdText(inputUsd)} in, ${usdText(outputUsd)} out a million tokens (${source}, ${date})`;
   const { inputTokens = 0, outputTokens = 0 } = compared.usage;

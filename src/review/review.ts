@@ -5,6 +5,7 @@
 import { codeFiles, type Walk } from '../../actors/tools/code-files.ts';
 import { codeTools } from '../../actors/tools/code-tools.ts';
 import { TroupeError, toTroupeError } from '../core/errors.ts';
+import type { Usage } from '../core/types.ts';
 import { totalTokens, unknownUsage } from '../core/usage.ts';
 import type { Agent } from '../runtime/agent.ts';
 import type { StreamEvent } from '../runtime/reply.ts';
@@ -51,6 +52,8 @@ export interface AgentReport {
   readonly steps: number;
   /** Prompt and answer tokens; undefined when the backend reported none. */
   readonly tokens: number | undefined;
+  /** The same, told apart. */
+  readonly usage: Usage;
   /** USD; undefined when no price is known. */
   readonly costUsd: number | undefined;
   readonly durationMs: number;
@@ -209,10 +212,12 @@ class Desk {
   reports(answers: ReadonlyMap<string, { readonly words: string; readonly imagined: number }>): AgentReport[] {
     return [...this.#agents].map(([name, { agent, backend, model }]) => {
       const error = this.#errors.get(name);
+      const usage = agent?.usage() ?? unknownUsage;
       const { steps, durationMs } = this.#worked.get(name) ?? { steps: 0, durationMs: 0 };
       return {
         ...{ agent: name, backend, model, steps },
-        tokens: totalTokens(agent?.usage() ?? unknownUsage),
+        tokens: totalTokens(usage),
+        usage,
         costUsd: agent?.costUsd,
         durationMs,
         summary: answers.get(name)?.words ?? '',
