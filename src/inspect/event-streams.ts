@@ -7,13 +7,27 @@
  * E3  What is kept for those who come back is bounded, and is forgotten when nobody watches: then messages are missing.
  */
 import type { ServerResponse } from 'node:http';
-import type { InspectMessage, InspectSnapshot } from './messages.ts';
 
 export interface StreamLimits {
   /** Messages kept for browsers that come back. */
   readonly ringLimit: number;
   /** Bytes that may wait for a slow browser. */
   readonly maxBufferedBytes: number;
+  /** How long messages are wanted after the last browser has left, in milliseconds. */
+  readonly lingerMs: number;
+}
+
+/** Something with a place in the order of messages. */
+interface Numbered {
+  readonly seq: number;
+}
+
+/** Where the messages come from. */
+export interface StreamSource {
+  /** What a browser begins with. */
+  snapshot(): Numbered;
+  /** Says whether messages are wanted from now on. */
+  want(wanted: boolean): void;
 }
 
 interface Kept {
@@ -36,7 +50,7 @@ const heartbeatMs = 15_000;
 export class EventStreams {
   readonly #limits: StreamLimits;
   readonly #clients = new Set<Client>();
-  readonly #snapshot: () => InspectSnapshot;
+  readonly #source: StreamSource;
   /** What was sent after `#ringBegins`, oldest first. */
   #ring: Kept[] = [];
   #ringBegins: number | undefined;
@@ -44,11 +58,12 @@ export class EventStreams {
   #batch: Kept[] = [];
   #batchLength = 0;
   #timer: NodeJS.Timeout | undefined;
+  #lingering: NodeJS.Timeout | undefined;
   readonly #heartbeat: NodeJS.Timeout;
 
-  constructor(limits: StreamLimits, snapshot: () => InspectSnapshot) {
+  constructor(limits: StreamLimits, source: StreamSource) {
     this.#limits = limits;
-    this.#snapshot = snapshot;
+    this.#source = source;
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
   }
 
@@ -58,11 +73,13 @@ export class EventStreams {
 
   /** Takes a browser in. `lastId`: what it had seen before its connection broke. */
   add(response: ServerResponse, lastId: number | undefined): void {
+    clearTimeout(this.#lingering);
+    this.#source.want(true);
     this.#flush();
     const client: Client = { response, missed: undefined };
     this.#clients.add(client);
-    this.#ringBegins ??= this.#snapshot().seq;
-    response.on('close', () => this.#clients.delete(client));
+    this.#ringBegins ??= this.#source.snapshot().seq;
+    response.on('close', () => this.#leave(client));
     response.on('drain', () => this.#catchUp(client));
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
     response.write('retry: 1000\n\n');
@@ -75,7 +92,7 @@ export class EventStreams {
     }
   }
 
-  write(message: InspectMessage): void {
+  write<Message extends Numbered>(message: Message): void {
     const json = JSON.stringify(message);
     this.#batch.push({ seq: message.seq, json });
     this.#batchLength += json.length;
@@ -83,8 +100,16 @@ export class EventStreams {
     if (this.#batch.length >= this.#limits.ringLimit || this.#batchLength >= maxBatchLength) this.#flush();
   }
 
+  #leave(client: Client): void {
+    this.#clients.delete(client);
+    if (this.#clients.size > 0) return;
+    clearTimeout(this.#lingering);
+    this.#lingering = setTimeout(() => this.#forget(), this.#limits.lingerMs).unref();
+  }
+
   /** Nobody watches from now on, so that what is kept is no use any more. */
-  forget(): void {
+  #forget(): void {
+    this.#source.want(false);
     this.#flush();
     this.#ring = [];
     this.#ringLength = 0;
@@ -92,7 +117,9 @@ export class EventStreams {
   }
 
   close(): void {
+    this.#source.want(false);
     this.#flush();
+    clearTimeout(this.#lingering);
     clearInterval(this.#heartbeat);
     for (const { response } of this.#clients) {
       response.end();
@@ -146,7 +173,7 @@ export class EventStreams {
   }
 
   #sendSnapshot({ response }: Client): void {
-    const snapshot = this.#snapshot();
+    const snapshot = this.#source.snapshot();
     sendEvent(response, 'snapshot', JSON.stringify(snapshot), snapshot.seq);
   }
 

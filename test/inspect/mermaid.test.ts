@@ -1,4 +1,5 @@
 /** Machines as drawings and as Mermaid text. */
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { setup } from 'xstate';
 import { agentMachine } from '../../machines/agent.ts';
@@ -81,4 +82,37 @@ test.each([agentMachine, supervisorMachine, breakerMachine])('$id can be drawn',
   expect(states.length).toBeGreaterThan(1);
   expect(edges.filter(({ source, target }) => !paths.has(source) || !paths.has(target))).toEqual([]);
   for (const { path } of states) expect(machineToMermaid(machine)).toContain(`"${path.split('.').at(-1)}"`);
+});
+
+test('what lies deeper can be left out; what leads out of there stays', () => {
+  expect(machineToMermaid(lamp, { depth: 1, labels: false })).toBe(
+    [
+      'stateDiagram-v2',
+      '  state "anywhere" as anywhere',
+      '  state "off-duty" as off_duty',
+      '  [*] --> off_duty',
+      '  state "on" as on',
+      '  state "broken" as broken',
+      '  broken --> [*]',
+      '  anywhere --> broken',
+      '  off_duty --> on',
+      '  off_duty --> broken',
+      '  on --> off_duty',
+      '',
+    ].join('\n'),
+  );
+});
+
+/** What stands in a document between the marks of this name. */
+function between(file: string, name: string): string | undefined {
+  const text = readFileSync(new URL(`../../${file}`, import.meta.url), 'utf8');
+  return new RegExp(`<!-- ${name}:start -->\\n\`\`\`mermaid\\n([\\s\\S]*?)\`\`\`\\n<!-- ${name}:end -->`).exec(
+    text,
+  )?.[1];
+}
+
+test('the documents draw the machines that are shipped', () => {
+  expect(between('README.md', 'agent-machine')).toBe(machineToMermaid(agentMachine, { depth: 1, labels: false }));
+  for (const machine of [agentMachine, supervisorMachine, breakerMachine])
+    expect(between('docs/machines.md', machine.id)).toBe(machineToMermaid(machine));
 });

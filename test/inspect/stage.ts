@@ -49,6 +49,8 @@ export class Stream {
         this.events.push({ event, id, data: JSON.parse(data) });
       },
     });
+    // A server that goes breaks the stream off.
+    response.on('error', () => {});
     response.setEncoding('utf8').on('data', (chunk: string) => {
       this.bytes += chunk;
       parser.feed(chunk);
@@ -98,7 +100,7 @@ export interface Sent {
 export function send(port: number, { method = 'GET', path, headers = {}, body }: Sent) {
   return new Promise<{ status: number | undefined; text: string; headers: IncomingMessage['headers'] }>(
     (resolve, reject) => {
-      request({ host: '127.0.0.1', port, method, path, headers }, async (response) => {
+      request({ host: '127.0.0.1', port, method, path, headers, agent: false }, async (response) => {
         let text = '';
         for await (const chunk of response.setEncoding('utf8')) text += chunk;
         resolve({ status: response.statusCode, text, headers: response.headers });

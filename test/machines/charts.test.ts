@@ -1,8 +1,9 @@
 /** How every chart is built: drawable, pure, without time. */
 
 import { describe, expect, test } from 'vitest';
-import { type AnyStateMachine, initialTransition, transition } from 'xstate';
+import { type AnyStateMachine, createMachine, initialTransition, transition } from 'xstate';
 import { agentMachine, breakerMachine, supervisorMachine } from '../../machines/index.ts';
+import { drawMachine } from '../../src/inspect/drawing.ts';
 
 /** Each machine with the places where it may have functions and eventless transitions. */
 const charts: [string, AnyStateMachine, { functions: string[]; always: string[]; invokes: string[] }][] = [
@@ -43,6 +44,12 @@ describe.each(charts)('%s', (_name, machine, may) => {
     expect(nodes.flatMap((node) => node.invoke.map(({ id, src }) => `${id} ${String(src)}`)).sort()).toEqual(
       may.invokes,
     );
+  });
+
+  test('its config as JSON is the whole chart, which a tool can import', () => {
+    const imported = createMachine(JSON.parse(JSON.stringify(machine.config)));
+    expect(drawMachine(imported)).toEqual(drawMachine(machine));
+    expect(machine.root.description).toEqual(expect.any(String));
   });
 
   test('its drawing has a name for every guard and action', () => {
