@@ -25,7 +25,10 @@ import { abandoned } from './work-logic.ts';
 
 /** Options of one ask. */
 export interface AskOptions<Wanted extends Schema | undefined = undefined> {
-  /** Names the ask. Default: made up. */
+  /**
+   * Names the ask. The same prompt under the same id is the same ask: while that is open, whoever asks again waits for it, with
+   * the time that it has; once it is answered, its reply is given again. One that failed is made anew. Default: made up.
+   */
   readonly askId?: string;
   /** Deadline in milliseconds from now; waiting in the mailbox counts. Default: the agent's `timeouts.askMs`. */
   readonly timeoutMs?: number;

@@ -95,16 +95,19 @@ const nothing: Spend = { usage: unknownUsage, costUsd: undefined };
 
 /** What each stored agent has spent, and all others together. Of the day of its birth, what had its name before counts too. */
 function accounts(ledger: readonly LedgerSum[], agents: readonly StoredAgent[]) {
-  const born = new Map(agents.map(({ name, createdAt }) => [name, new Date(createdAt).toISOString().slice(0, 10)]));
+  const bornAt = new Map(agents.map(({ name, createdAt }) => [name, createdAt]));
   const spentBy = new Map<string, Spend>();
   let others = nothing;
   for (const sum of ledger) {
-    const birth = born.get(sum.agent);
-    if (birth === undefined || sum.day < birth) others = addSpend(others, sum);
-    else spentBy.set(sum.agent, addSpend(spentBy.get(sum.agent) ?? nothing, sum));
+    const { agent: name, day } = sum;
+    const at = bornAt.get(name);
+    if (at === undefined || Date.parse(day) + dayMs <= at) others = addSpend(others, sum);
+    else spentBy.set(name, addSpend(spentBy.get(name) ?? nothing, sum));
   }
   return { spentBy, others };
 }
+
+const dayMs = 86_400_000;
 
 async function bringBack(host: ResumeHost, stored: StoredAgent, spent: Spend): Promise<Returned | undefined> {
   const { store } = host.runtime;

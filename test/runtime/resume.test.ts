@@ -1,5 +1,6 @@
 /** Agents that come back from a store: who, with what, and what became of those who cannot. */
 import { describe, expect, test } from 'vitest';
+import { summarize } from '../../actors/compression/index.ts';
 import { tool } from '../../actors/tools/tool.ts';
 import { Conversation } from '../../src/core/conversation.ts';
 import type { AgentSpec } from '../../src/runtime/agent-spec.ts';
@@ -247,6 +248,24 @@ describe('what was spent', () => {
     next.crash();
     const boot = await computer.boot(sized());
     expect([agentOf(boot, 'worker').costUsd, boot.troupe.usage().costUsd]).toEqual([undefined, 0.01]);
+  });
+
+  test('for a summary that was cut by the crash is one unknown call', async () => {
+    const computer = new Computer();
+    const before = await computer.boot();
+    const agent = await before.troupe.spawn('worker', { compression: { strategy: summarize() } });
+    for (let count = 0; count < 12; count += 1) {
+      const asked = agent.ask(words(300));
+      await before.say(words(300));
+      await asked;
+    }
+    void agent.compress();
+    for (let turns = 0; turns < 1000 && before.backend.pending.length === 0; turns += 1) await settle();
+    expect(before.backend.pending.map((call) => call.agent)).toEqual(['worker (summary)']);
+    before.crash();
+    const boot = await computer.boot();
+    expect((await computer.disk.ledger()).map(({ agent: name, calls }) => [name, calls])).toEqual([['worker', 13]]);
+    expect([await computer.disk.openCalls(), boot.backend.calls]).toEqual([[], []]);
   });
 
   test('in a call that was cut by the crash is one unknown call each', async () => {
