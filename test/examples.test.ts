@@ -20,10 +20,13 @@ import { main as localModel } from '../examples/09-local-model.ts';
 import { main as devToProd } from '../examples/10-dev-to-prod.ts';
 import { main as dataGateway } from '../examples/11-data-gateway.ts';
 import { main as experts } from '../examples/12-experts.ts';
+import { main as testTool } from '../examples/13-test-a-tool.ts';
+import { main as testPolicy } from '../examples/14-test-a-policy.ts';
 import { type ModelServer, modelServer } from './contract/server.ts';
 import { type FakeClaude, fakeClaude } from './helpers/fake-claude.ts';
 import { type Fault, type FaultServer, faultServer } from './helpers/fault-server.ts';
 import { openAiFaults, wholeText } from './helpers/openai-wire.ts';
+import { distFolder } from './helpers/processes.ts';
 import { walletModel } from './helpers/wallet-model.ts';
 
 afterEach(() => vi.unstubAllEnvs());
@@ -339,6 +342,24 @@ describe.each([
   });
 });
 
+test('13-test-a-tool', async () => {
+  expect(await output(testTool)).toEqual(['3 results are as they should be']);
+});
+
+test('14-test-a-policy', async () => {
+  expect(await output(testPolicy)).toEqual(['strong: TROUPE_ERR_BACKEND_UNAVAILABLE', 'spare: answered']);
+});
+
+test('15-test-a-compression', async () => {
+  // As a program: what is loaded at first use comes through the test runner's server, which the virtual clock knows nothing of.
+  const example = `${distFolder()}/examples/15-test-a-compression.js`;
+  const script = `await (await import(${JSON.stringify(example)})).main((text) => process.stdout.write(text));`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  expect(await readAll(child.stdout)).toBe('5 compressions, 13 of 43 messages are sent, 21 minutes\n');
+});
+
 test('no example is left out', () => {
   const files = readdirSync(new URL('../examples', import.meta.url)).filter((name) => /^\d.*\.ts$/.test(name));
   expect(files.sort()).toEqual([
@@ -350,6 +371,9 @@ test('no example is left out', () => {
       '10-dev-to-prod.ts',
       '11-data-gateway.ts',
       '12-experts.ts',
+      '13-test-a-tool.ts',
+      '14-test-a-policy.ts',
+      '15-test-a-compression.ts',
     ],
   ]);
 });

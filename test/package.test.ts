@@ -31,7 +31,7 @@ beforeAll(() => {
   writeFileSync(join(home, 'package.json'), '{ "type": "module" }');
   mkdirSync(installed, { recursive: true });
   execFileSync('tar', ['-xzf', join(home, filename), '-C', installed, '--strip-components=1']);
-  for (const name of [...Object.keys(manifest.dependencies), '@types/node', 'undici-types']) {
+  for (const name of [...Object.keys(manifest.dependencies), '@types/node', 'undici-types', 'vitest']) {
     const link = join(home, 'node_modules', name);
     mkdirSync(dirname(link), { recursive: true });
     if (existsSync(join(root, 'node_modules', name))) symlinkSync(join(root, 'node_modules', name), link);
@@ -115,6 +115,16 @@ test('the code in the README compiles against the package', () => {
   expect(files.length).toBe(4);
   expect(typeCheck('--module', 'nodenext', ...files).stdout).toBe('');
 });
+
+test("the README's test of an agent passes in a folder of its own", () => {
+  const folder = join(home, 'newcomer');
+  mkdirSync(folder);
+  const readme = readFileSync(join(installed, 'README.md'), 'utf8');
+  const [, code = ''] = /```ts\n([^`]*?from 'vitest';[^`]*?)```/.exec(readme) ?? [];
+  writeFileSync(join(folder, 'agent.test.ts'), code);
+  const { stdout, status } = run(join(home, 'node_modules/vitest/vitest.mjs'), 'run', '--root', folder);
+  expect({ status, passed: stdout.includes('1 passed') }).toEqual({ status: 0, passed: true });
+}, 60_000);
 
 test('the command runs', () => {
   const { stdout, status } = run(join(installed, manifest.bin.troupe), '--version');

@@ -1,4 +1,5 @@
 /** The clock of tests. */
+import { readFile } from 'node:fs/promises';
 import { expect, test } from 'vitest';
 import { sleep } from '../../actors/clock.ts';
 import { settle, VirtualClock } from '../../src/testing/virtual-clock.ts';
@@ -45,4 +46,27 @@ test('an endless repetition is told', async () => {
   const again = () => void clock.setTimeout(again, 1);
   again();
   await expect(clock.runUntilIdle(50)).rejects.toThrow('50 timers');
+});
+
+test('it never goes back, though several move it', async () => {
+  const clock = new VirtualClock();
+  await Promise.all([clock.advance(100), clock.advance(10)]);
+  expect(clock.now()).toBe(100);
+  await expect(clock.advance(-1)).rejects.toThrow('not by -1');
+});
+
+test('it sleeps, and says when the next timer is due', async () => {
+  const clock = new VirtualClock(50);
+  const slept = clock.sleep(20).then(() => clock.now());
+  expect(clock.nextDueAt).toBe(70);
+  await clock.runUntilIdle();
+  expect([await slept, clock.nextDueAt]).toEqual([70, undefined]);
+});
+
+test('what is read from a disk is read before time moves', async () => {
+  const clock = new VirtualClock();
+  const readAt = readFile(import.meta.filename).then(() => clock.now());
+  await clock.sleep(0, AbortSignal.abort()).catch(() => {});
+  await clock.advance(1000);
+  expect(await readAt).toBe(0);
 });
