@@ -5,22 +5,13 @@
  */
 import { getEventListeners, setMaxListeners } from 'node:events';
 import { parseArgs } from 'node:util';
+import { slopeOf } from './figures.mjs';
+import { generator } from './random.mjs';
 
 const checkpoints = 20;
 /** Checkpoints that are not part of the slope: code is compiled and pools grow. */
 const warmUp = 5;
 const largestSlope = 50;
-
-/** A small seeded generator of numbers in [0, 1). */
-function generator(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Answers after some turns of the event loop with who was asked what; now and then it wants a tool, or fails. */
 function echoBackend(random) {
@@ -200,15 +191,6 @@ function countingClock() {
 
 function resources() {
   return process.getActiveResourcesInfo().filter((kind) => kind !== 'Immediate').length;
-}
-
-/** Bytes an ask, by a least-squares line. */
-function slopeOf(samples) {
-  const mean = (pick) => samples.reduce((sum, sample) => sum + pick(sample), 0) / samples.length;
-  const [x, y] = [mean(({ asks }) => asks), mean(({ heap }) => heap)];
-  const above = samples.reduce((sum, { asks, heap }) => sum + (asks - x) * (heap - y), 0);
-  const below = samples.reduce((sum, { asks }) => sum + (asks - x) ** 2, 0);
-  return below === 0 ? 0 : Math.round((above / below) * 10) / 10;
 }
 
 if (process.argv[1] === new URL(import.meta.url).pathname) {
