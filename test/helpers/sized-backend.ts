@@ -8,7 +8,7 @@ import type { Message, ToolDefinition } from '../../src/core/types.ts';
 /** What a call is answered with; what it leaves out is empty, counted or follows from the rest. */
 export type SizedAnswer = Partial<ModelResponse>;
 
-export interface SizedCall {
+interface SizedCall {
   readonly agent: string;
   readonly model: string;
   readonly messages: readonly Message[];
@@ -69,7 +69,7 @@ export function sizedBackend(options: SizedOptions = {}): SizedBackend {
 }
 
 /** What such a backend reports for these messages. */
-export function tokensOf(messages: readonly Message[]): number {
+function tokensOf(messages: readonly Message[]): number {
   return messages.reduce((sum, { content }) => sum + wordCount(content) + 5, 3);
 }
 
