@@ -10,7 +10,6 @@ import type { AgentRecord, Runtime } from './agent-record.ts';
 import { noTools } from './agent-spec.ts';
 import type { Ask } from './ask.ts';
 import { defaultMaxTokens } from './spending.ts';
-import { writerOf } from './summary-writer.ts';
 import type { ModelPlace } from './token-book.ts';
 import { type View, viewInUse, viewOf } from './view.ts';
 import { abandoned } from './work-logic.ts';
@@ -129,6 +128,7 @@ interface Work {
 async function compressed(runtime: Runtime, work: Work) {
   const { record, ask, place, signal } = work;
   const { defaultStrategy, planCompression } = await import('../../actors/compression/index.ts');
+  const { writerOf } = await import('./summary-writer.ts');
   const { keepFirst, keepLast, strategy = defaultStrategy() } = record.spec.compression;
   const log = ask?.conversation ?? record.conversation;
   const counter = await runtime.tokens.counter(place);

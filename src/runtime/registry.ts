@@ -151,7 +151,8 @@ export class Registry {
 
   #store({ name, spec, conversation, createdAt, view }: AgentRecord, forkedFrom: AgentRecord | undefined): void {
     const { store } = this.#host.runtime;
-    const data = storableSpec(spec);
+    // Nothing comes back from a store that ends with the process.
+    const data = store.isDurable ? storableSpec(spec) : {};
     store.putAgent({
       ...{ name, backend: spec.chain[0], createdAt },
       ...(spec.given.model !== undefined && { model: spec.given.model }),

@@ -52,6 +52,10 @@ export interface KnownModel {
 }
 
 interface Entry {
+  readonly backend: string;
+  readonly model: string;
+  /** What the catalog says of its window; undefined when it says nothing that holds. */
+  readonly catalogTokens: number | undefined;
   counter?: TokenCounter;
   calibration: Calibration;
   /** Undefined: not asked yet; null: asked, and not known. */
@@ -65,8 +69,8 @@ export class TokenBook {
 
   /** Tokens of prompt and answer together that a model takes, as far as known without asking. */
   window(place: ModelPlace): number | undefined {
-    const { window } = this.#entry(place);
-    return (window ?? undefined) || catalogWindow(place);
+    const { window, catalogTokens } = this.#entry(place);
+    return window ?? catalogTokens;
   }
 
   /** The same, once the server was asked: five seconds at most, and once a minute. Never rejects but for an abort. */
@@ -98,10 +102,10 @@ export class TokenBook {
 
   /** What is known of each model that was asked or counted for. */
   known(): KnownModel[] {
-    return [...this.#entries].map(([key, { window, calibration }]) => {
-      const [backend = '', model = ''] = JSON.parse(key) as string[];
-      const { error, samples } = calibration;
-      return { backend, model, windowTokens: window ?? undefined, countError: error, reports: samples.length };
+    return [...this.#entries.values()].flatMap(({ backend, model, window, calibration }) => {
+      const { error: countError, samples } = calibration;
+      if (window === undefined && samples.length === 0) return [];
+      return [{ backend, model, windowTokens: window ?? undefined, countError, reports: samples.length }];
     });
   }
 
@@ -131,9 +135,12 @@ export class TokenBook {
     return isCut;
   }
 
-  #entry({ name, model }: ModelPlace): Entry {
-    const key = JSON.stringify([name, model]);
-    const entry = this.#entries.get(key) ?? { calibration: uncalibrated };
+  #entry(place: ModelPlace): Entry {
+    const { name: backend, model } = place;
+    const key = `${backend}\n${model}`;
+    const known = this.#entries.get(key);
+    if (known !== undefined) return known;
+    const entry = { backend, model, catalogTokens: catalogWindow(place), calibration: uncalibrated };
     this.#entries.set(key, entry);
     return entry;
   }
