@@ -12,9 +12,10 @@ export function isBusy(thrown: unknown): boolean {
   return /^SQLITE_(BUSY|LOCKED)/.test(codeOf(thrown) ?? '');
 }
 
-/** Whether the file is no SQLite file, or a broken one. */
+/** Whether the file is no SQLite file, or a broken one: also one whose tables are not those that its version has. */
 export function isDamage(thrown: unknown): boolean {
-  return /^SQLITE_(CORRUPT|NOTADB)/.test(codeOf(thrown) ?? '');
+  const code = codeOf(thrown) ?? '';
+  return /^SQLITE_(CORRUPT|NOTADB)/.test(code) || (code === 'SQLITE_ERROR' && /^no such /.test(reasonOf(thrown)));
 }
 
 /** What is thrown for a row whose content is not what was written. */
