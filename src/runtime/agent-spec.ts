@@ -4,7 +4,7 @@ import { type McpServers, type McpSettings, resolveMcp } from '../../actors/tool
 import type { Tool } from '../../actors/tools/tool.ts';
 import { checkOptions, oneOf, type Rule, rules } from '../core/options.ts';
 import type { ModelParameters, ToolDefinition } from '../core/types.ts';
-import { type Backends, embeddedBackend } from './backends.ts';
+import { type Backends, embeddedBackend, isBackend } from './backends.ts';
 import { type CompressionSetting, type ResolvedCompression, resolveCompression } from './compression-options.ts';
 import { type ResolvedRestart, type RestartOptions, type RestartPolicy, resolveRestart } from './restart.ts';
 
@@ -256,11 +256,6 @@ export function toolSet(what: string, tools: readonly Tool[]): ToolSet {
   }
   return { byName, definitions: tools.map(({ definition }) => definition) };
 }
-
-const isBackend: Rule = (value) =>
-  typeof value === 'string' || (typeof value === 'object' && value !== null && 'call' in value)
-    ? undefined
-    : 'a name or a backend';
 
 const toolList: Rule = (value) =>
   Array.isArray(value) && value.every((tool) => typeof tool?.run === 'function' && typeof tool?.check === 'function')

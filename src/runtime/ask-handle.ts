@@ -46,20 +46,35 @@ export class AskHandle<Output = undefined> {
   wait(timeoutMs?: number): Promise<Reply<Output>> {
     const reply = this.#ask.reply as Promise<Reply<Output>>;
     if (timeoutMs === undefined) return reply;
-    const { clock } = this.#host;
-    return new Promise((resolve, reject) => {
-      const message = `The ask to "${this.agent}" is not answered after ${timeoutMs} ms; it goes on.`;
-      const late = () =>
-        reject(new TroupeError('TROUPE_ERR_WAIT_TIMEOUT', message, { agent: this.agent, askId: this.askId }));
-      const timer = clock.setTimeout(late, timeoutMs);
-      reply.then(resolve, reject).finally(() => clock.clearTimeout(timer));
-    }).catch((thrown: unknown) => {
-      throw toTroupeError(thrown, 'The clock');
-    }) as Promise<Reply<Output>>;
+    return inTime(reply, { agent: this.agent, askId: this.askId, clock: this.#host.clock, timeoutMs });
   }
 
   /** Cancels the ask; it then fails with `TROUPE_ERR_ASK_CANCELLED`. Nothing happens when it is settled. */
   cancel(): void {
     this.#host.cancel();
+  }
+}
+
+interface Wait {
+  readonly agent: string;
+  readonly askId: string;
+  readonly clock: Clock;
+  readonly timeoutMs: number;
+}
+
+/** The reply, if it comes in time. Otherwise it rejects with `TROUPE_ERR_WAIT_TIMEOUT`, and the ask goes on. */
+export async function inTime<Answer>(
+  reply: Promise<Answer>,
+  { agent, askId, clock, timeoutMs }: Wait,
+): Promise<Answer> {
+  try {
+    return await new Promise<Answer>((resolve, reject) => {
+      const message = `The ask to "${agent}" is not answered after ${timeoutMs} ms; it goes on.`;
+      const late = () => reject(new TroupeError('TROUPE_ERR_WAIT_TIMEOUT', message, { agent, askId }));
+      const timer = clock.setTimeout(late, timeoutMs);
+      reply.then(resolve, reject).finally(() => clock.clearTimeout(timer));
+    });
+  } catch (thrown) {
+    throw toTroupeError(thrown, 'The clock');
   }
 }

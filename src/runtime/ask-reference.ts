@@ -3,6 +3,7 @@ import type { AskOutcome } from '../../actors/store/store.ts';
 import { TroupeError } from '../core/errors.ts';
 import type { Clock } from '../core/seams.ts';
 import type { Ask } from './ask.ts';
+import { inTime } from './ask-handle.ts';
 import { type Reply, replyOf } from './reply.ts';
 
 /** Where an ask was found. */
@@ -31,7 +32,10 @@ export class AskReference {
     const found = await this.#found();
     const { agent } = found;
     const { askId } = this;
-    if ('ask' in found) return timeoutMs === undefined ? found.ask.reply : this.#inTime(found.ask.reply, timeoutMs);
+    if ('ask' in found) {
+      const { reply } = found.ask;
+      return timeoutMs === undefined ? reply : inTime(reply, { agent, askId, clock: this.#clock, timeoutMs });
+    }
     const { outcome } = found;
     if (outcome.kind === 'reply') return replyOf(agent, askId, outcome.reply);
     throw new TroupeError(outcome.code, outcome.message, { agent, askId });
@@ -48,14 +52,5 @@ export class AskReference {
     if (found !== undefined) return found;
     const message = `No living agent has an ask "${this.askId}", or remembers one.`;
     throw new TroupeError('TROUPE_ERR_OPTION_INVALID', message, { askId: this.askId });
-  }
-
-  #inTime(reply: Promise<Reply<unknown>>, timeoutMs: number): Promise<Reply<unknown>> {
-    return new Promise((resolve, reject) => {
-      const message = `The ask "${this.askId}" is not answered after ${timeoutMs} ms; it goes on.`;
-      const late = () => reject(new TroupeError('TROUPE_ERR_WAIT_TIMEOUT', message, { askId: this.askId }));
-      const timer = this.#clock.setTimeout(late, timeoutMs);
-      reply.then(resolve, reject).finally(() => this.#clock.clearTimeout(timer));
-    });
   }
 }

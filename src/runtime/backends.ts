@@ -8,6 +8,7 @@ import { openai } from '../../actors/backends/openai.ts';
 import { llamaCpp, lmStudio, localAi, vllm } from '../../actors/backends/presets.ts';
 import { subprocess } from '../../actors/backends/subprocess.ts';
 import { TroupeError } from '../core/errors.ts';
+import type { Rule } from '../core/options.ts';
 
 /** Backends that are usable by name with no configuration; their keys and endpoints come from the environment. */
 const builtIn: Readonly<Record<string, () => Backend>> = {
@@ -25,6 +26,12 @@ const builtIn: Readonly<Record<string, () => Backend>> = {
 
 /** The default of `defaults.backend` when the troupe has no backend of its own. */
 export const embeddedBackend = 'offline';
+
+/** The rule of an option that names a backend, or is one. */
+export const isBackend: Rule = (value) =>
+  typeof value === 'string' || (typeof value === 'object' && value !== null && 'call' in value)
+    ? undefined
+    : 'a name or a backend';
 
 export class Backends {
   readonly #byName: Map<string, Backend>;

@@ -2,7 +2,7 @@
  * The invoked service `callModel`: one model call, from a record to an outcome.
  * It owns the first-event and idle timers and the account of attempts; it never rejects and never appends.
  */
-import type { Backend, ModelEvent, ModelResponse } from '../../actors/backend.ts';
+import type { ModelEvent, ModelResponse } from '../../actors/backend.ts';
 import { sleep } from '../../actors/clock.ts';
 import { untilAborted } from '../../actors/until-aborted.ts';
 import type { CallOutcome, WorkInput } from '../../machines/agent-types.ts';
@@ -21,12 +21,12 @@ import { neededApprovals } from './approval.ts';
 import type { Ask } from './ask.ts';
 import { assistantMessage } from './assistant-message.ts';
 import { checkResponse } from './check-response.ts';
-import { compressForAsk, limitOf } from './compress.ts';
+import { compressForAsk, limitOf, placeOf } from './compress.ts';
 import { promptBound } from './prompt-bound.ts';
 import { refuseRepeats } from './repeated-calls.ts';
 import { costsNothing, defaultMaxTokens, setAside, spendOf } from './spending.ts';
 import { type Misfit, outputInvalid, type Sent } from './structured-output.ts';
-import { worthCounting } from './token-book.ts';
+import { type ModelPlace, worthCounting } from './token-book.ts';
 import { hostedResults } from './tool-results.ts';
 import { viewInUse } from './view.ts';
 import { Watch } from './watch.ts';
@@ -35,9 +35,7 @@ import { abandoned } from './work-logic.ts';
 /** Makes the model call that `input` describes and says how it ended. Aborting `abort` with `abandoned` gives it up. */
 export async function callModel(runtime: Runtime, input: WorkInput, abort: AbortController): Promise<CallOutcome> {
   const { record, ask } = workOf(runtime, input);
-  const backend = runtime.backend(input.backend);
-  const model = record.spec.models.get(input.backend) ?? backend.model;
-  const call = { record, ask, backend, name: input.backend, model, abort };
+  const call = { record, ask, ...placeOf(runtime, record, input.backend), abort };
   ask.begin(record.tools, abort);
   try {
     const turn = admitted(runtime, call);
@@ -157,13 +155,9 @@ const stale: CallOutcome = {
   shown: false,
 };
 
-interface Call {
+interface Call extends ModelPlace {
   readonly record: AgentRecord;
   readonly ask: Ask;
-  readonly backend: Backend;
-  /** The name by which agents know the backend. */
-  readonly name: string;
-  readonly model: string;
   readonly abort: AbortController;
 }
 

@@ -2,6 +2,7 @@
 import type { Backend } from '../../actors/backend.ts';
 import type { CompressionStrategy } from '../../actors/compression/strategy.ts';
 import { checkOptions, type Rule, rules } from '../core/options.ts';
+import { isBackend } from './backends.ts';
 
 export interface CompressionOptions {
   /** Chooses what is sent. Default: by length, a window or a summary; see `defaultStrategy`. */
@@ -73,10 +74,6 @@ const defaults: ResolvedCompression = {
   keepLast: 1,
 };
 
-const isBackend: Rule = (value) =>
-  typeof value === 'string' || (typeof value === 'object' && value !== null && 'call' in value)
-    ? undefined
-    : 'a name or a backend';
 const isStrategy: Rule = (value) =>
   typeof (value as CompressionStrategy | null)?.compress === 'function' ? undefined : 'a compression strategy';
 const isShare: Rule = (value) =>

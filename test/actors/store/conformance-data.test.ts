@@ -4,21 +4,14 @@ import { describe, expect, test, vi } from 'vitest';
 import { memoryStore } from '../../../actors/store/memory.ts';
 import type { Store } from '../../../actors/store/store.ts';
 import type { Message } from '../../../src/core/types.ts';
-import { agent, ask, call, entry, fresh, group, kinds, options, reply } from './stores.ts';
+import { agent, ask, call, entry, fresh, group, kinds, options, reply, written } from './stores.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-describe.each(kinds)('%s', (_name, { open, later }) => {
-  async function written(write: (store: Store) => void): Promise<Store> {
-    const store = open();
-    write(store);
-    await store.barrier();
-    return later(store);
-  }
-
+describe.each(kinds)('%s', (_name, kind) => {
   test('ten megabytes of text come back', async () => {
     const text = 'é\n'.repeat(5_000_000);
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       s.appendGroup('a', group(text));
     });
@@ -36,7 +29,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
     ['a long text', 'é'.repeat(10_000)],
   ])('%s is data, in names, ids and contents', async (_what, text) => {
     const data = JSON.parse('{"__proto__":{"x":1},"$type":"Function","toJSON":"no","constructor":null}');
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('harmless'));
       s.putAgent(agent(text, { system: text, spec: { ...data, text } }));
       s.putAsk({ ...ask(text, text), prompt: text });

@@ -1,20 +1,14 @@
 /** What every store must do, run on each. */
 import { describe, expect, test, vi } from 'vitest';
-import type { AskOutcome, Store } from '../../../actors/store/store.ts';
+import type { AskOutcome } from '../../../actors/store/store.ts';
 import type { Group } from '../../../src/core/conversation.ts';
 import { unknownUsage } from '../../../src/core/usage.ts';
-import { agent, ask, call, entry, group, kinds, reply } from './stores.ts';
+import { agent, ask, call, entry, group, kinds, reply, written } from './stores.ts';
 
 vi.setConfig({ testTimeout: 60_000 });
 
-describe.each(kinds)('%s', (_name, { open, later }) => {
-  /** Writes, makes durable, and gives the store to read from. It is closed by the reader. */
-  async function written(write: (store: Store) => void): Promise<Store> {
-    const store = open();
-    write(store);
-    await store.barrier();
-    return later(store);
-  }
+describe.each(kinds)('%s', (_name, kind) => {
+  const { open, later } = kind;
 
   test('agents come back whole and in order, without the removed; one put again is the youngest', async () => {
     const whole = agent('b', {
@@ -23,7 +17,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
       spec: { maxSteps: 3, tools: ['x'], deep: { no: null, yes: [true, 1.5] } },
       createdAt: 1_764_000_000_000.25,
     });
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       for (const one of [agent('d'), whole, agent('a'), agent('c')]) s.putAgent(one);
       s.appendGroup('d', group('of the first d'));
       s.removeAgent('a');
@@ -48,7 +42,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
       },
       { role: 'tool', callId: 'c1', name: 'read', content: 'no', isError: true },
     ];
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       s.appendGroup('a', group('x'));
       s.appendGroup('a', []);
@@ -60,7 +54,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
   });
 
   test('a fork shares a prefix, goes its own way and outlives its parent', async () => {
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       for (const text of ['x', 'y']) s.appendGroup('a', group(text));
       s.putAgent(agent('b', { parent: { name: 'a', groupCount: 1 } }));
@@ -87,7 +81,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
   });
 
   test('a chain of 50 forks, each with groups of its own, all but the last removed', async () => {
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('0'));
       for (const text of ['0a', '0b']) s.appendGroup('0', group(text));
       for (let depth = 1; depth <= 50; depth += 1) {
@@ -103,7 +97,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
   });
 
   test('a fork at less than what its parent itself shares', async () => {
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       for (const text of ['1', '2', '3']) s.appendGroup('a', group(text));
       s.putAgent(agent('b', { parent: { name: 'a', groupCount: 3 } }));
@@ -118,7 +112,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
 
   test('views: the last one counts, and goes with its agent', async () => {
     const view = { groupCount: 2, head: [group('summary')], kept: [1] };
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       for (const name of ['a', 'b', 'c']) s.putAgent(agent(name));
       for (const text of ['1', '2', '3']) s.appendGroup('a', group(text));
       s.putView('a', { groupCount: 1, head: [], kept: [] });
@@ -137,7 +131,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
   test('asks are open until they are settled; old settled ones may be dropped, open ones never', async () => {
     const images = [{ mediaType: 'image/gif' as const, data: 'R0lGODlh' }];
     const failed: AskOutcome = { kind: 'error', code: 'TROUPE_ERR_ASK_TIMEOUT', class: 'timeout', message: 'late' };
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       s.putAgent(agent('b'));
       for (const askId of ['1', '2', '3', '4']) s.putAsk(ask(askId));
@@ -161,7 +155,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
   });
 
   test('an ask counts the groups that are its steps, until it is settled; put again it begins anew', async () => {
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       for (const askId of ['1', '2', '3']) s.putAsk(ask(askId));
       for (const askId of ['1', '2', '1', undefined, 'unknown', '3']) s.appendGroup('a', group('x'), askId);
@@ -180,7 +174,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
 
   test('a step is kept until its group, the next step or the end of its ask, with the calls that began', async () => {
     const message = (content: string) => ({ role: 'assistant' as const, content, reasoning: 'hm' });
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       for (const askId of ['1', '2', '3', '4', '5']) s.putAsk(ask(askId));
       s.startTool('a', '1', 'before any step');
@@ -204,7 +198,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
   });
 
   test('asks go with their agent; a later one of the name has none', async () => {
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       for (const askId of ['1', '2']) s.putAsk(ask(askId));
       s.settleAsk('a', '1', reply('done'));
@@ -239,7 +233,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
         durationMs: 40,
       },
     };
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       s.putAsk(ask('1'));
       s.settleAsk('a', '1', outcome);
@@ -249,7 +243,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
   });
 
   test('a call is open until its ledger entry, also when its agent is removed', async () => {
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       for (const askId of ['1', '2', '3']) s.beginCall(call(askId));
       s.beginCall(call('2', { agent: 'b' }));
@@ -270,7 +264,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
   test('the ledger adds up by agent, backend, model and day, of dead agents too; unknown stays unknown', async () => {
     const usage = { ...unknownUsage, inputTokens: 3, cacheReadTokens: 0 };
     const next = Date.UTC(2026, 10, 25);
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       s.putAgent(agent('a'));
       s.addUsage(entry({ usage, costUsd: 0.1 }));
       s.addUsage(entry({ usage: { ...usage, outputTokens: 2 }, costUsd: 0.2 }));
@@ -302,7 +296,7 @@ describe.each(kinds)('%s', (_name, { open, later }) => {
 
   test('10,000 groups of one agent, and 1,000 agents', async () => {
     const names = Array.from({ length: 1_000 }, (_, number) => `agent ${number}`);
-    const store = await written((s) => {
+    const store = await written(kind, (s) => {
       for (const name of names) s.putAgent(agent(name));
       for (let number = 0; number < 10_000; number += 1) s.appendGroup('agent 7', group(`text ${number}`));
       s.putAgent(agent('fork', { parent: { name: 'agent 7', groupCount: 9_999 } }));

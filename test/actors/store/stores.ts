@@ -21,6 +21,14 @@ export interface Kind {
   readonly later: (store: Store) => Promise<Store>;
 }
 
+/** A store of this kind with what `write` wrote, durable, as a later reader has it. Whoever reads closes it. */
+export async function written({ open, later }: Kind, write: (store: Store) => void): Promise<Store> {
+  const store = open();
+  write(store);
+  await store.barrier();
+  return later(store);
+}
+
 let count = 0;
 export const options = { keepSettled: 2 };
 const paths = new WeakMap<Store, string>();
