@@ -1,13 +1,10 @@
 /** `troupe chat`, as a process of its own, line by line. */
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
 import { chunk, doneEvent, openAiFaults, wholeText } from '../helpers/openai-wire.ts';
-import { distFolder } from '../helpers/processes.ts';
+import { TroupeCommand } from '../helpers/troupe-command.ts';
 
 const root = new URL('../..', import.meta.url).pathname;
-const main = join(distFolder(), 'src/cli/main.js');
 
 /** Says how many messages it was sent, and what the last one was. */
 const parrot: Fault = ({ request, reply }) => {
@@ -56,52 +53,18 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 /** A running chat. */
-class Session {
-  stdout = '';
-  stderr = '';
-  readonly code: Promise<number | null>;
-  readonly #child;
-  readonly #waiters = new Set<() => void>();
-
+class Session extends TroupeCommand {
   constructor(...words: readonly string[]) {
-    const env = { PATH: process.env['PATH'] ?? '' };
-    this.#child = spawn(process.execPath, [main, 'chat', ...words], { cwd: root, env });
-    this.#child.stdout.setEncoding('utf8').on('data', (text: string) => this.#take('stdout', text));
-    this.#child.stderr.setEncoding('utf8').on('data', (text: string) => this.#take('stderr', text));
-    this.#child.stdin.on('error', () => {});
-    this.code = new Promise((resolve) => this.#child.on('close', resolve));
+    super(['chat', ...words], { cwd: root });
   }
 
-  type(text: string): void {
-    this.#child.stdin.write(text);
-  }
-
-  /** Ctrl-D. */
-  end(): void {
-    this.#child.stdin.end();
+  get code(): Promise<number | null> {
+    return this.ended.then(({ code }) => code);
   }
 
   /** Ctrl-C. */
   interrupt(): void {
-    this.#child.kill('SIGINT');
-  }
-
-  /** Resolves as soon as it has said this. */
-  async says(where: 'stdout' | 'stderr', text: string): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const waiter = () => {
-        if (!this[where].includes(text)) return;
-        this.#waiters.delete(waiter);
-        resolve();
-      };
-      this.#waiters.add(waiter);
-      waiter();
-    });
-  }
-
-  #take(where: 'stdout' | 'stderr', text: string): void {
-    this[where] += text;
-    for (const waiter of [...this.#waiters]) waiter();
+    this.kill('SIGINT');
   }
 }
 
