@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { autoBackend, explanation } from '../../src/cli/auto-backend.ts';
 import { type BackendRow, backendCatalog } from '../../src/core/catalog.ts';
-import { type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 
 const models = ['nomic-embed-text', 'llama3:latest', 'qwen2.5:7b'];
 const capabilities: Readonly<Record<string, readonly string[]>> = {

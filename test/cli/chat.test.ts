@@ -1,6 +1,6 @@
 /** `troupe chat`, as a process of its own, line by line. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { chunk, doneEvent, openAiFaults, wholeText } from '../helpers/openai-wire.ts';
 import { TroupeCommand } from '../helpers/troupe-command.ts';
 

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { chunk, doneEvent, openAiFaults, wholeText } from '../helpers/openai-wire.ts';
 import { distFolder } from '../helpers/processes.ts';
 

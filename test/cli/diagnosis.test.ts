@@ -5,7 +5,7 @@ import { delimiter, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { diagnose } from '../../src/cli/diagnosis.ts';
 import type { BackendKind } from '../../src/core/catalog.ts';
-import { type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 
 const models = ['llama3:latest', 'qwen2.5:7b', 'silent', 'a', 'b', 'c', 'd'];
 const showing: Readonly<Record<string, object>> = {

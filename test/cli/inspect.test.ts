@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readRecording } from '../../src/inspect/recording.ts';
-import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { openAiFaults, wholeText } from '../helpers/openai-wire.ts';
 import { openStream, send } from '../inspect/stage.ts';
 

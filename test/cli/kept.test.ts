@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { sqliteStore } from '../../actors/store/sqlite.ts';
 import type { StoredAgent } from '../../actors/store/store.ts';
-import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { chunk, doneEvent, openAiFaults, wholeText } from '../helpers/openai-wire.ts';
 import { runTroupe, TroupeCommand } from '../helpers/troupe-command.ts';
 

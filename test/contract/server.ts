@@ -2,7 +2,7 @@
  * A real HTTP server in which the scripted model of model.ts runs. It speaks every protocol, each at its own route, and
  * keeps books: what it was sent, what was wrong with that, what its answers would have cost.
  */
-import { type Exchange, type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type Exchange, type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { anthropicDialect } from './anthropic-dialect.ts';
 import type { Body, Dialect } from './dialect.ts';
 import {

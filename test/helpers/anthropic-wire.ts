@@ -2,10 +2,11 @@
  * Anthropic's Messages protocol from the server's side: its words, and the faults that it can have.
  * Whatever it is asked for, it first refuses a request that the real server would refuse.
  */
+
+import type { Fault } from '../../src/testing/fault-server.ts';
+import { type Dialect, httpFaults } from '../../src/testing/http-faults.ts';
 import { type Content, call, contents } from './anthropic-contents.ts';
 import { refusal } from './anthropic-rules.ts';
-import type { Fault } from './fault-server.ts';
-import { type Dialect, httpFaults } from './http-faults.ts';
 
 /** One event of a stream, named as its data is typed. */
 export function event(data: { readonly type: string } & Readonly<Record<string, unknown>>): string {

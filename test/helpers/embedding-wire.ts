@@ -1,6 +1,6 @@
 /** Embeddings from the server's side: OpenAI's `/v1/embeddings` and Ollama's `/api/embed`, and the faults that they can have. */
-import type { Fault, FaultServer } from './fault-server.ts';
-import { type Dialect, httpFaults } from './http-faults.ts';
+import type { Fault, FaultServer } from '../../src/testing/fault-server.ts';
+import { type Dialect, httpFaults } from '../../src/testing/http-faults.ts';
 
 /** The texts that every fault is asked about, and what comes when nothing is wrong. */
 export const twoTexts = ['one', 'two'] as const;

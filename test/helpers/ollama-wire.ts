@@ -1,6 +1,6 @@
 /** Ollama's `/api/chat` from the server's side: its words, streamed as lines or whole, and the faults that it can have. */
-import type { Fault } from './fault-server.ts';
-import { type Dialect, httpFaults } from './http-faults.ts';
+import type { Fault } from '../../src/testing/fault-server.ts';
+import { type Dialect, httpFaults } from '../../src/testing/http-faults.ts';
 
 const about = { model: 'm', created_at: '2026-08-01T00:00:00Z' };
 const counts = { total_duration: 9, prompt_eval_count: 12, eval_count: 5 };

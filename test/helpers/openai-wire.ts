@@ -1,6 +1,6 @@
 /** The OpenAI chat completions protocol from the server's side: its words, and the faults that only it can have. */
-import type { Fault } from './fault-server.ts';
-import { type Dialect, httpFaults } from './http-faults.ts';
+import type { Fault } from '../../src/testing/fault-server.ts';
+import { type Dialect, httpFaults } from '../../src/testing/http-faults.ts';
 import { type Content, contents } from './openai-contents.ts';
 
 /** One SSE event. */

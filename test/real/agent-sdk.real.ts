@@ -13,7 +13,7 @@ import {
 } from '@anthropic-ai/claude-agent-sdk';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { builtWrapper } from '../wrapper/built.ts';
 import { talkingModel } from '../wrapper/talking-model.ts';
 

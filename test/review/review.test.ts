@@ -8,8 +8,8 @@ import { scripted } from '../../actors/backends/scripted.ts';
 import { TroupeError } from '../../src/core/errors.ts';
 import { review } from '../../src/review/index.ts';
 import { createTroupe } from '../../src/runtime/troupe.ts';
+import { type Fault, type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import faults from '../fixtures/sample-project-faults.json' with { type: 'json' };
-import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
 import { chunk, doneEvent } from '../helpers/openai-wire.ts';
 
 const sample = new URL('../../examples/sample-project', import.meta.url).pathname;

@@ -8,7 +8,7 @@ import { nanoNearest } from '../../src/core/money.ts';
 import { usageReport } from '../../src/core/usage-report.ts';
 import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts';
 import type { TroupeOptions } from '../../src/runtime/troupe-options.ts';
-import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { chunk, doneEvent, openAiFaults } from '../helpers/openai-wire.ts';
 
 const sse = { 'content-type': 'text/event-stream' };

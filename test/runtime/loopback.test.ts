@@ -6,8 +6,8 @@ import { tool } from '../../actors/tools/tool.ts';
 import type { TroupeError } from '../../src/core/errors.ts';
 import type { AgentSpec } from '../../src/runtime/agent-spec.ts';
 import { createTroupe, type Troupe } from '../../src/runtime/troupe.ts';
+import { type Fault, type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { VirtualClock } from '../../src/testing/virtual-clock.ts';
-import { type Fault, type FaultServer, faultServer } from '../helpers/fault-server.ts';
 import { chunk, doneEvent, openAiFaults, wholeText } from '../helpers/openai-wire.ts';
 
 const key = 'canary-key-4711';

@@ -7,9 +7,9 @@ import { ollama } from '../../actors/backends/ollama.ts';
 import { openai } from '../../actors/backends/openai.ts';
 import { createTroupe } from '../../src/index.ts';
 import { type CassetteOptions, cassette } from '../../src/testing/cassette.ts';
+import { type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { readTape } from '../../src/testing/tape.ts';
 import { type ModelServer, modelServer } from '../contract/server.ts';
-import { type FaultServer, faultServer } from '../helpers/fault-server.ts';
 import { openAiFaults } from '../helpers/openai-wire.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'troupe-cassette-'));

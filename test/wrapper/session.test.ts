@@ -3,7 +3,7 @@ import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { type Line, type Run, type RunSetup, run, user } from './run.ts';
 import { talkingModel } from './talking-model.ts';
 

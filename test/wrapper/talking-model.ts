@@ -1,5 +1,5 @@
 /** A model server whose answer depends on what it was told: it echoes, calls tools, hangs or fails. */
-import type { Exchange, Fault } from '../helpers/fault-server.ts';
+import type { Exchange, Fault } from '../../src/testing/fault-server.ts';
 import { chunk, doneEvent } from '../helpers/openai-wire.ts';
 
 interface WireMessage {

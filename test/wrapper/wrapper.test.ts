@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type FaultServer, faultServer } from '../helpers/fault-server.ts';
+import { type FaultServer, faultServer } from '../../src/testing/fault-server.ts';
 import { kindOf, type Line, type Run, type RunSetup, request, run, user } from './run.ts';
 import { talkingModel } from './talking-model.ts';
 

@@ -6,9 +6,9 @@ import { tool } from '../../../actors/tools/tool.ts';
 import { anthropicMessages } from '../../../actors/wire/anthropic-chat.ts';
 import { Conversation } from '../../../src/core/conversation.ts';
 import { createTroupe } from '../../../src/runtime/troupe.ts';
+import { type Fault, type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { call } from '../../helpers/anthropic-contents.ts';
 import { anthropicFaults, events, streamed, strict, wholeText } from '../../helpers/anthropic-wire.ts';
-import { type Fault, type FaultServer, faultServer } from '../../helpers/fault-server.ts';
 import { allOf, failure, modelRequest } from '../../helpers/model-request.ts';
 
 const text = (said: string) => ({ type: 'text', text: said });

@@ -9,7 +9,7 @@ import { redactor } from '../../../actors/wire/redact.ts';
 import { Conversation } from '../../../src/core/conversation.ts';
 import { isTroupeError } from '../../../src/core/errors.ts';
 import { createTroupe } from '../../../src/runtime/troupe.ts';
-import { type Fault, type FaultServer, faultServer } from '../../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { failure, modelRequest } from '../../helpers/model-request.ts';
 import { last, line, ollamaFaults, part, streamed } from '../../helpers/ollama-wire.ts';
 import { chunk } from '../../helpers/openai-wire.ts';

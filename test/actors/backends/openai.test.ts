@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import type { Backend, ModelEvent, ModelResponse } from '../../../actors/backend.ts';
 import { type OpenAiOptions, openai } from '../../../actors/backends/openai.ts';
 import { Conversation } from '../../../src/core/conversation.ts';
-import { type FaultServer, faultServer } from '../../helpers/fault-server.ts';
+import { type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { allOf, failure, modelRequest } from '../../helpers/model-request.ts';
 import { openAiFaults, openAiJsonFaults, wholeText } from '../../helpers/openai-wire.ts';
 

@@ -3,7 +3,7 @@ import type { Backend } from '../../../actors/backend.ts';
 import type { ChatServerOptions } from '../../../actors/backends/chat-server.ts';
 import { llamaCpp, lmStudio, localAi, presets, vllm } from '../../../actors/backends/presets.ts';
 import { createTroupe } from '../../../src/runtime/troupe.ts';
-import { type Fault, type FaultServer, faultServer } from '../../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { failure, modelRequest } from '../../helpers/model-request.ts';
 import { chunk } from '../../helpers/openai-wire.ts';
 

@@ -5,8 +5,8 @@ import { planCompression } from '../../../actors/compression/plan.ts';
 import { semantic } from '../../../actors/compression/semantic.ts';
 import type { CompressionInput } from '../../../actors/compression/strategy.ts';
 import type { Group } from '../../../src/core/conversation.ts';
+import { type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { inputOf, openAiAnswer } from '../../helpers/embedding-wire.ts';
-import { type FaultServer, faultServer } from '../../helpers/fault-server.ts';
 import { planInput, talk, turn } from './conversations.ts';
 
 /** What the server's model knows: words of one meaning, one list for each direction of its vectors. */

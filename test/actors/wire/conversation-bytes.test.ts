@@ -6,7 +6,7 @@ import { ollamaMessages } from '../../../actors/wire/ollama-chat.ts';
 import { chatMessages } from '../../../actors/wire/openai-chat.ts';
 import { Conversation, type Group } from '../../../src/core/conversation.ts';
 import { createTroupe, type Troupe } from '../../../src/runtime/troupe.ts';
-import { type Fault, type FaultServer, faultServer } from '../../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { modelRequest } from '../../helpers/model-request.ts';
 import { chunk } from '../../helpers/openai-wire.ts';
 

@@ -9,6 +9,7 @@ import { openai } from '../../../actors/backends/openai.ts';
 import { llamaCpp, lmStudio, localAi, vllm } from '../../../actors/backends/presets.ts';
 import { backendCatalog } from '../../../src/core/catalog.ts';
 import { costOf } from '../../../src/core/costs.ts';
+import { type Fault, type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import {
   embeddingFaults,
   inputOf,
@@ -17,7 +18,6 @@ import {
   twoTexts,
   twoVectors,
 } from '../../helpers/embedding-wire.ts';
-import { type Fault, type FaultServer, faultServer } from '../../helpers/fault-server.ts';
 import { expectedOf, faultTable, type Protocol } from '../../helpers/fault-table.ts';
 import { allOf, failure } from '../../helpers/model-request.ts';
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isLocalHost, parseEndpoint } from '../../../actors/wire/endpoint.ts';
 import { HttpClient, type HttpRequest } from '../../../actors/wire/http.ts';
 import { redactor } from '../../../actors/wire/redact.ts';
-import { type FaultServer, faultServer } from '../../helpers/fault-server.ts';
+import { type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { failure } from '../../helpers/model-request.ts';
 import { openAiFaults, wholeText } from '../../helpers/openai-wire.ts';
 

@@ -7,7 +7,7 @@ import { llamaCpp, lmStudio, localAi, vllm } from '../../../actors/backends/pres
 import { scripted } from '../../../actors/backends/scripted.ts';
 import { tool } from '../../../actors/tools/tool.ts';
 import { createTroupe } from '../../../src/runtime/troupe.ts';
-import { type Fault, type FaultServer, faultServer } from '../../helpers/fault-server.ts';
+import { type Fault, type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { failure, modelRequest } from '../../helpers/model-request.ts';
 import { last } from '../../helpers/ollama-wire.ts';
 import { chunk } from '../../helpers/openai-wire.ts';

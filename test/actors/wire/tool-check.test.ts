@@ -3,7 +3,7 @@ import { HttpClient } from '../../../actors/wire/http.ts';
 import { askFacts, ollamaNativeFacts } from '../../../actors/wire/model-facts.ts';
 import { redactor } from '../../../actors/wire/redact.ts';
 import { ToolCheck } from '../../../actors/wire/tool-check.ts';
-import { type FaultServer, faultServer } from '../../helpers/fault-server.ts';
+import { type FaultServer, faultServer } from '../../../src/testing/fault-server.ts';
 import { failure, modelRequest } from '../../helpers/model-request.ts';
 
 const tools = [{ name: 't', description: 'T', parameters: { type: 'object' } }];
